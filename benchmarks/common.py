@@ -1,0 +1,44 @@
+"""What the benchmarks share: reading examples, and writing results with what they were measured on."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Examples, one JSON object a line: text, intent, entities."""
+    if not path.is_file():
+        sys.exit(f"There is no {path}. Give --data a folder with the data sets named in docs/benchmarks.md.")
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+
+
+def machine() -> dict[str, Any]:
+    """The processor and the versions that matter."""
+    processor = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
+        ]
+        processor = f"{len(names)} x {names[0]}" if names else processor
+    packages = ("sqz-nlu", "onnxruntime", "tokenizers", "numpy", "torch", "rasa", "scikit-learn")
+    return {
+        "processor": processor,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def write_result(name: str, result: dict[str, Any]) -> Path:
+    """Writes ``benchmarks/results/<name>.json``."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n", "utf-8")
+    return path

@@ -1,0 +1,140 @@
+"""The time of one message: our bundle and our pipeline in Rasa against Rasa's default DIET pipeline.
+
+All three are trained here on the example bot's data (DIET for one epoch: its speed does not depend on
+what it has learned) and measured in one process, one text at a time, in turns (A B C A B C ...).
+
+    python benchmarks/parse_latency.py [--rounds 300] [--model ARCHIVE of our pipeline]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from common import write_result
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")
+warnings.simplefilter("ignore")
+
+DATA = Path(__file__).parent.parent / "data" / "train"
+TEXTS = (
+    "could you please turn on the lights in the kitchen",
+    "play some relaxing jazz music in the living room please",
+    "set a timer for twenty five minutes for the pasta",
+    "add two bottles of oat milk to the shopping list",
+    "what is the weather going to be in oslo tomorrow",
+)
+WARM_UP = 20
+
+DIET = """
+recipe: default.v1
+language: en
+assistant_id: diet
+pipeline:
+- name: WhitespaceTokenizer
+- name: RegexFeaturizer
+- name: LexicalSyntacticFeaturizer
+- name: CountVectorsFeaturizer
+- name: CountVectorsFeaturizer
+  analyzer: char_wb
+  min_ngram: 1
+  max_ngram: 4
+- name: DIETClassifier
+  epochs: 1
+  constrain_similarities: true
+- name: EntitySynonymMapper
+- name: FallbackClassifier
+  threshold: 0.3
+  ambiguity_threshold: 0.1
+"""
+OURS = """
+recipe: default.v1
+language: en
+assistant_id: ours
+pipeline:
+- name: sqz_nlu.BlankSpacyTokenizer
+- name: sqz_nlu.SqueezeBertClassifier
+  epochs: 2
+- name: EntitySynonymMapper
+- name: FallbackClassifier
+  threshold: 0.4
+"""
+
+
+def train(folder: Path, config: str) -> Path:
+    """Trains a pipeline with Rasa and returns the archive."""
+    from rasa.model_training import train_nlu
+
+    folder.mkdir()
+    (folder / "config.yml").write_text(config)
+    return Path(train_nlu(str(folder / "config.yml"), str(DATA), str(folder / "models")))
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    """Wall time of a call."""
+    started = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--model", type=Path, help="archive of our pipeline; trained here if left out")
+    arguments = parser.parse_args()
+    from rasa.core.agent import Agent
+
+    from sqz_nlu import Interpreter
+
+    assert all(len(text.split()) == 10 for text in TEXTS)
+    with tempfile.TemporaryDirectory() as folder:
+        ours = arguments.model or train(Path(folder) / "ours", OURS)
+        diet = train(Path(folder) / "diet", DIET)
+        agents = {"diet": Agent.load(str(diet)), "ours_in_rasa": Agent.load(str(ours))}
+        interpreter = Interpreter.load(ours)
+    loop = asyncio.new_event_loop()
+    calls: dict[str, Callable[[str], object]] = {
+        "interpreter": interpreter.parse,
+        **{
+            name: (lambda text, agent=agent: loop.run_until_complete(agent.parse_message(text)))
+            for name, agent in agents.items()
+        },
+    }
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(WARM_UP + arguments.rounds):
+        text = TEXTS[turn % len(TEXTS)]
+        for name, call in calls.items():
+            elapsed = milliseconds(lambda call=call, text=text: call(text))
+            if turn >= WARM_UP:
+                times[name].append(elapsed)
+    figures = {
+        name: {"median_ms": round(float(np.median(t)), 3), "p95_ms": round(float(np.percentile(t, 95)), 3)}
+        for name, t in times.items()
+    }
+    result = {
+        "rounds": arguments.rounds,
+        "texts": TEXTS,
+        "threads": {"onnxruntime": 1, "tensorflow": "its default"},
+        "figures": figures,
+        "diet_over_interpreter": round(figures["diet"]["median_ms"] / figures["interpreter"]["median_ms"], 2),
+        "diet_over_ours_in_rasa": round(
+            figures["diet"]["median_ms"] / figures["ours_in_rasa"]["median_ms"], 2
+        ),
+    }
+    for name, figure in figures.items():
+        print(f"{name:14} median {figure['median_ms']:7.3f} ms   p95 {figure['p95_ms']:7.3f} ms")
+    print(f"DIET pipeline / Interpreter.parse: {result['diet_over_interpreter']}")
+    print(f"DIET pipeline / our pipeline in Rasa: {result['diet_over_ours_in_rasa']}")
+    print(write_result("parse-latency", result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Puts a squeezed encoder into the package, with a card made from the records of its making.
+
+python scripts/embed_encoder.py FOLDER     # what `sqz-nlu squeeze --out FOLDER` wrote
+python benchmarks/probe.py --data DIR      # measures what is now in the package
+python scripts/embed_encoder.py FOLDER     # writes the card again, with the figures
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("USE_TF", "0")
+
+from sqz_nlu.encoder.source import EMBEDDED_FOLDER, find_encoder
+from sqz_nlu.export.encoder import export_encoder
+from sqz_nlu.runtime.bundle import CARD, describe, read_bundle, write_bundle
+
+PROBE = Path(__file__).parent.parent / "benchmarks" / "results" / "probe.json"
+# Licence and public source of every text file that the recipe in the Makefile names.
+SOURCES = {
+    "sgd": ("CC BY-SA 4.0", "Schema-Guided Dialogue, utterances"),
+    "sgd_schema": ("CC BY-SA 4.0", "Schema-Guided Dialogue, descriptions"),
+    "star": ("MIT", "STAR"),
+    "self_dialogue": ("BSD-3-Clause", "Self-dialogue corpus"),
+    "multidogo": ("CDLA-Permissive", "MultiDoGO, customer turns"),
+    "taskmaster": ("CC BY 4.0", "Taskmaster"),
+    "botframework_lu": ("MIT", "Bot Framework .lu files"),
+    "query_wellformedness": ("CC BY-SA 4.0", "Query well-formedness"),
+    "home_assistant_intents": ("CC BY 4.0", "Home Assistant intents"),
+    "common_voice_en": ("CC0", "Common Voice, English sentences"),
+    "webquestions": ("CC BY 4.0", "WebQuestions"),
+    "clinc_wiki_sents": ("CC BY 3.0", "clinc/oos-eval, Wikipedia sentences"),
+    "wikitablequestions": ("CC BY-SA 4.0", "WikiTableQuestions"),
+    "topical_chat": ("CDLA-Sharing", "Topical-Chat"),
+    "goemotions": ("Apache-2.0", "GoEmotions"),
+    "mimic_prompts": ("Apache-2.0", "Mimic recording prompts"),
+    "chatterbot_corpus": ("BSD-3-Clause", "ChatterBot corpus"),
+    "ud_english_ewt": ("CC BY-SA 4.0", "UD English EWT"),
+}
+
+
+def card(
+    record: dict[str, Any], config: dict[str, Any], model_bytes: int, probe: dict[str, Any] | None
+) -> str:
+    """The card in Markdown."""
+    settings, last = record["settings"], record["history"][-1]
+    lines = [
+        "# The embedded encoder",
+        "",
+        "A SqueezeBERT for English utterances, distilled from all-MiniLM-L6-v2, as an int8 bundle without heads.",
+        "",
+        f"- Geometry: {config['num_hidden_layers']} layers, {config['hidden_size']} wide, "
+        f"{config['num_attention_heads']} heads, {config['q_groups']} groups "
+        f"({config['post_attention_groups']} after attention), {config['vocab_size']} word pieces",
+        f"- Size: model.onnx {model_bytes / 1e6:.1f} MB; products in 7 of 8 bits, embeddings in 8",
+        "- Licence: Apache-2.0, as its teacher and this package",
+        "- Teacher: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 10.6 M encoder parameters; the vocabulary",
+        "  and the embeddings are the teacher's, rounded to 8 bits",
+        "",
+        "## How it was made",
+        "",
+        f"`sqz-nlu squeeze` (the recipe is `make encoder`), {record['tokens']:,} tokens in {record['steps']:,} steps of "
+        f"at most {settings['batch_tokens']} tokens, AdamW at {settings['learning_rate']}, seed {settings['seed']}, "
+        f"{record['seconds'] / 60:.0f} minutes on two busy CPU cores. Last losses: squared distance to the teacher over its "
+        f"variance, by layer, {', '.join(f'{x:.2f}' for x in last['layers'])}; cosine distance of the pooled embeddings "
+        f"{last['pooled']:.3f}.",
+        "",
+        "It was trained on sentences of these collections, unlabelled, in random order. Texts equal to a development or",
+        "test text of the benchmarks below were removed beforehand.",
+        "",
+        "| text | lines | licence |",
+        "|---|---:|---|",
+    ]
+    for name, count in sorted(record["corpus_lines"].items(), key=lambda item: -item[1]):
+        licence, title = SOURCES[name.split(".")[0]]
+        lines.append(f"| {title} | {count:,} | {licence} |")
+    if probe:
+        lines += [
+            "",
+            "## What it knows",
+            "",
+            "Frozen, mean-pooled, logistic regression (C = 30) on the unit-length embeddings; accuracy in percent on the test",
+            "part. The encoder runs as the int8 graph, the teacher in float32 (`make bench-probe`).",
+            "",
+            "| data | examples an intent | teacher | embedded encoder |",
+            "|---|---|---:|---:|",
+        ]
+        for cell in probe["cells"]:
+            lines.append(
+                f"| {cell['data']} | {cell['shots']} | {cell['teacher']:.1f} | {cell['encoder']:.1f} |"
+            )
+        share = 100 * probe["share_of_teacher"]
+        lines += ["", f"Over all rows it keeps {share:.1f}% of its teacher's accuracy."]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "English only, lower-cased. Trained on sentences of up to 48 tokens; longer texts work but were not practised. It learned",
+        "from its teacher and from web text and carries their biases.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Exports the encoder and writes its card."""
+    folder = Path(sys.argv[1])
+    record = json.loads((folder / "squeeze.json").read_text("utf-8"))
+    export_encoder(find_encoder(folder), EMBEDDED_FOLDER, "embedded", language="en")
+    bundle = read_bundle(EMBEDDED_FOLDER)
+    probe = json.loads(PROBE.read_text("utf-8")) if PROBE.is_file() else None
+    text = card(record, bundle.config["encoder"], len(bundle.model), probe)
+    write_bundle(EMBEDDED_FOLDER, {**bundle.contents, CARD: text.encode()}, describe(bundle.manifest))
+    print(EMBEDDED_FOLDER)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Rasa's side: graph components around the runtime and the training."""

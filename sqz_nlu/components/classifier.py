@@ -1,0 +1,196 @@
+"""SqueezeBertClassifier: intents and entities of a Rasa pipeline."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import rasa.shared.utils.io
+from rasa.engine.graph import ExecutionContext, GraphComponent
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.engine.storage.resource import Resource
+from rasa.engine.storage.storage import ModelStorage
+from rasa.nlu.classifiers.classifier import IntentClassifier
+from rasa.nlu.tokenizers.tokenizer import Tokenizer
+from rasa.shared.exceptions import InvalidConfigException
+from rasa.shared.nlu.constants import TEXT
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from sqz_nlu._version import __version__
+from sqz_nlu.components.citizenship import announce_confidences, announce_extractor
+from sqz_nlu.components.messages import to_examples, write_result
+from sqz_nlu.encoder.source import find_encoder
+from sqz_nlu.errors import BundleError, DataError, EncoderError, OptionError, SqzNluError
+from sqz_nlu.runtime.interpreter import Interpreter
+from sqz_nlu.runtime.results import NO_INTENT, ParseResult
+from sqz_nlu.training.options import TrainingOptions
+
+logger = logging.getLogger(__name__)
+
+BUNDLE = "bundle"
+
+
+@DefaultV1Recipe.register(
+    [
+        DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER,
+        DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR,
+    ],
+    is_trainable=True,
+)
+class SqueezeBertClassifier(GraphComponent, IntentClassifier):
+    """Classifies intents and extracts entities with an int8 SqueezeBERT.
+
+    Training needs torch; a trained model runs on onnxruntime, tokenizers and numpy alone and is stored as
+    a bundle, which also works without Rasa.
+    """
+
+    def __init__(
+        self,
+        options: TrainingOptions,
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        interpreter: Interpreter | None = None,
+    ) -> None:
+        """Use `create` or `load`."""
+        self._options = options
+        self._model_storage = model_storage
+        self._resource = resource
+        self._context = execution_context
+        self._interpreter = interpreter
+
+    @classmethod
+    def required_components(cls) -> list[type]:
+        """A tokenizer: Rasa's evaluation aligns entities with its tokens."""
+        return [Tokenizer]
+
+    @staticmethod
+    def get_default_config() -> dict[str, Any]:
+        """Every option with its default; see `TrainingOptions` for what they mean."""
+        return TrainingOptions.defaults()
+
+    @classmethod
+    def fingerprint_addon(cls, config: dict[str, Any]) -> str | None:
+        """Trains anew when this package's version or the encoder's files change."""
+        try:
+            encoder = find_encoder(
+                config.get("model", TrainingOptions.model), config.get("offline", False)
+            ).fingerprint()
+        except EncoderError:
+            encoder = "not found"  # create() says so to the user
+        return f"{__version__} {encoder}"
+
+    @classmethod
+    def create(
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+    ) -> SqueezeBertClassifier:
+        """Creates an untrained component.
+
+        Raises:
+            InvalidConfigException: an option is unknown or wrong, or the encoder cannot be found.
+        """
+        options = cls._read_options(config)
+        try:
+            find_encoder(options.model, options.offline).read_config()
+        except EncoderError as error:
+            raise InvalidConfigException(f"{cls.__name__}: {error}") from error
+        return cls(options, model_storage, resource, execution_context)
+
+    @classmethod
+    def load(
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        **kwargs: Any,
+    ) -> SqueezeBertClassifier:
+        """Loads a trained component; one that had nothing to learn comes back untrained.
+
+        Raises:
+            InvalidConfigException: an option is wrong, or the stored bundle is damaged.
+        """
+        options = cls._read_options(config)
+        interpreter = None
+        try:
+            with model_storage.read_from(resource) as folder:
+                interpreter = Interpreter.load(folder / BUNDLE, options.intra_op_num_threads)
+        except ValueError:
+            logger.debug("%s: nothing was stored for %s.", cls.__name__, resource.name)
+        except BundleError as error:
+            raise InvalidConfigException(
+                f"{cls.__name__}: the trained model cannot be loaded. {error} Run `rasa train` again."
+            ) from error
+        announce_confidences(cls)
+        return cls(options, model_storage, resource, execution_context, interpreter)
+
+    @classmethod
+    def _read_options(cls, config: dict[str, Any]) -> TrainingOptions:
+        # Rasa adds keys of its own, all of which begin with two underscores.
+        ours = {key: value for key, value in config.items() if not key.startswith("__")}
+        ours.pop("finetuning_epoch_fraction", None)
+        try:
+            return TrainingOptions.from_dict(ours)
+        except OptionError as error:
+            raise InvalidConfigException(f"{cls.__name__}: {error}") from error
+
+    def train(self, training_data: TrainingData) -> Resource:
+        """Trains on the NLU examples and stores a bundle.
+
+        Data without anything to learn is a warning, not an error: the component then answers nothing.
+
+        Raises:
+            InvalidConfigException: the encoder or an option cannot be used.
+        """
+        from sqz_nlu.fit import fit  # torch is imported only where training happens
+
+        if self._context.is_finetuning:
+            logger.warning(
+                "%s starts from its encoder again: it does not continue from a trained model yet.",
+                type(self).__name__,
+            )
+        try:
+            with self._model_storage.write_to(self._resource) as folder:
+                self._fit(fit, training_data, folder / BUNDLE)
+        except DataError as error:
+            rasa.shared.utils.io.raise_warning(f"{type(self).__name__} was not trained. {error}")
+        except BundleError:
+            raise
+        except SqzNluError as error:
+            raise InvalidConfigException(f"{type(self).__name__}: {error}") from error
+        return self._resource
+
+    def _fit(self, fit: Any, training_data: TrainingData, folder: Path) -> None:
+        report = fit(to_examples(training_data), self._options, folder)
+        held_out = report.training.held_out
+        if held_out:
+            figures = ", ".join(f"{name} {value:.3f}" for name, value in held_out.items())
+            logger.info("%s, while examples were held out: %s", type(self).__name__, figures)
+        if report.parity is not None:
+            logger.info(
+                "%s, int8 against float on %d texts: top intents agree on %.1f%%",
+                type(self).__name__,
+                report.parity.texts,
+                100 * report.parity.intent_agreement,
+            )
+
+    def process(self, messages: list[Message]) -> list[Message]:
+        """Adds ``intent``, ``intent_ranking`` and ``entities`` to each message."""
+        for message in messages:
+            text = message.get(TEXT) or ""
+            result = ParseResult(text, NO_INTENT, (), (), ())
+            if self._interpreter is not None:
+                result = self._interpreter.parse(text)
+            write_result(
+                message, result, self._options.intent_classification, self._options.entity_recognition
+            )
+        return messages
+
+
+announce_extractor(SqueezeBertClassifier)

@@ -1,0 +1,59 @@
+"""Between Rasa's messages and this package's examples and results."""
+
+from __future__ import annotations
+
+from rasa.shared.nlu.constants import (
+    ENTITIES,
+    ENTITY_ATTRIBUTE_END,
+    ENTITY_ATTRIBUTE_GROUP,
+    ENTITY_ATTRIBUTE_ROLE,
+    ENTITY_ATTRIBUTE_START,
+    ENTITY_ATTRIBUTE_TYPE,
+    INTENT,
+    INTENT_RANKING_KEY,
+    TEXT,
+)
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from sqz_nlu.runtime.results import ParseResult
+from sqz_nlu.training.examples import EntitySpan, Example
+
+
+def to_examples(training_data: TrainingData) -> list[Example]:
+    """The NLU examples of the training data; what end-to-end stories add is left out."""
+    return [
+        Example(message.get(TEXT) or "", message.get(INTENT), tuple(_spans(message)))
+        for message in training_data.nlu_examples
+    ]
+
+
+def _spans(message: Message) -> list[EntitySpan]:
+    return [
+        EntitySpan(
+            entity[ENTITY_ATTRIBUTE_START],
+            entity[ENTITY_ATTRIBUTE_END],
+            entity[ENTITY_ATTRIBUTE_TYPE],
+            entity.get(ENTITY_ATTRIBUTE_ROLE),
+            entity.get(ENTITY_ATTRIBUTE_GROUP),
+        )
+        for entity in message.get(ENTITIES) or []
+    ]
+
+
+def write_result(message: Message, result: ParseResult, intents: bool, entities: bool) -> None:
+    """Puts a parse into a message, keeping the entities that others found before.
+
+    Args:
+        message: changed in place.
+        result: the parse of its text.
+        intents: whether intents are this component's business.
+        entities: whether entities are.
+    """
+    if intents:
+        ranking = [intent.to_dict() for intent in result.intent_ranking]
+        message.set(INTENT, result.intent.to_dict(), add_to_output=True)
+        message.set(INTENT_RANKING_KEY, ranking, add_to_output=True)
+    if entities:
+        found = [entity.to_dict(result.extractor) for entity in result.entities]
+        message.set(ENTITIES, [*(message.get(ENTITIES) or []), *found], add_to_output=True)

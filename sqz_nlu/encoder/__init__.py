@@ -1,0 +1,1 @@
+"""SqueezeBERT in torch: the architecture, where its weights come from, and the shipped encoder."""

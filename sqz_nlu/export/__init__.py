@@ -1,0 +1,1 @@
+"""From torch weights to a verified bundle."""

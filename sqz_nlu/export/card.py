@@ -1,0 +1,65 @@
+"""The model card of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqz_nlu.runtime.labels import LabelSpace
+
+
+def model_card(facts: Mapping[str, Any], labels: LabelSpace, model_bytes: int, latency: str | None) -> str:
+    """A page in Markdown: what the model knows, what it was made from, how good it is.
+
+    Args:
+        facts: the entries of the manifest.
+        labels: the label space.
+        model_bytes: size of ``model.onnx``.
+        latency: measured time of a parse, in words.
+    """
+    encoder = facts["encoder"]
+    lines = [
+        "# Model card",
+        "",
+        "An intent and entity model written by sqz-nlu. Load it with",
+        '`from sqz_nlu import Interpreter; Interpreter.load("this folder").parse("some text")`.',
+        "",
+        f"- Language: {facts.get('language') or 'not stated'}",
+        f"- Encoder: {encoder['name']} ({encoder['fingerprint'][:12]})",
+        f"- Precision: {facts['precision']}, model.onnx {model_bytes / 1e6:.1f} MB",
+    ]
+    if latency:
+        lines.append(f"- Speed where it was made: {latency}")
+    data = facts.get("data") or {}
+    if data:
+        lines.append(
+            f"- Training data: {data['examples']} examples, {len(labels.intents)} intents, "
+            f"{data['spans']} entity annotations"
+        )
+    lines += _held_out(facts.get("held_out") or {}) + _parity(facts.get("parity"))
+    for title, names in (
+        ("Intents", labels.intents),
+        ("Entities", labels.entities),
+        ("Roles", labels.roles),
+        ("Groups", labels.groups),
+    ):
+        if names:
+            lines += ["", f"## {title}", "", ", ".join(f"`{name}`" for name in names)]
+    return "\n".join(lines) + "\n"
+
+
+def _held_out(figures: Mapping[str, float]) -> list[str]:
+    if not figures:
+        return []
+    parts = [f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items() if name != "examples"]
+    return [f"- On {figures['examples']:.0f} examples while they were held out: {', '.join(parts)}"]
+
+
+def _parity(parity: Mapping[str, Any] | None) -> list[str]:
+    if not parity:
+        return []
+    line = f"- int8 against float on {parity['texts']} training texts: "
+    line += f"same top intent on {parity['intent_agreement']:.1%}"
+    if parity["span_agreement"] is not None:
+        line += f", entity spans agree with F1 {parity['span_agreement']:.1%}"
+    return [line]

@@ -1,0 +1,137 @@
+"""A small builder of ONNX graphs, and the two ways to compute a matrix product in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from sqz_nlu.encoder.quantize import EMBEDDING_LIMIT, PROJECTION_LIMIT, quantize_rows
+
+ONNX_OPSET = 17
+IR_VERSION = 8
+MICROSOFT = "com.microsoft"
+Array = npt.NDArray[np.float32]
+
+
+class GraphBuilder:
+    """Collects nodes and initializers; every method that adds a node returns its output's name."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, value: npt.NDArray[Any]) -> str:
+        """Adds an initializer unless one of this name exists."""
+        if name not in self._initializers:
+            contiguous = np.ascontiguousarray(value)
+            self._initializers[name] = numpy_helper.from_array(contiguous, name)
+        return name
+
+    def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Adds a standard operator with one output."""
+        self._nodes.append(helper.make_node(operator, list(inputs), [output], output, **attributes))
+        return output
+
+    def add_fused(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Adds one of ONNX Runtime's fused operators."""
+        return self.add(operator, inputs, output, domain=MICROSOFT, **attributes)
+
+    def split(self, value: str, parts: int, width: int, output: str) -> list[str]:
+        """Cuts the last axis, ``width`` wide, into equal parts."""
+        if parts == 1:
+            return [value]
+        sizes = self.constant(f"split.{parts}x{width // parts}", np.full(parts, width // parts, np.int64))
+        outputs = [f"{output}.{part}" for part in range(parts)]
+        self._nodes.append(helper.make_node("Split", [value, sizes], outputs, output, axis=-1))
+        return outputs
+
+    def concat(self, values: Sequence[str], output: str) -> str:
+        """Joins values along the last axis."""
+        return values[0] if len(values) == 1 else self.add("Concat", values, output, axis=-1)
+
+    def model(
+        self,
+        inputs: Sequence[tuple[str, int, Sequence[str | int]]],
+        outputs: Sequence[tuple[str, Sequence[str | int]]],
+        producer: str,
+    ) -> onnx.ModelProto:
+        """The finished model.
+
+        Args:
+            inputs: name, element type and shape of each.
+            outputs: name and shape of each, all float32.
+            producer: recorded as the model's producer.
+        """
+        graph = helper.make_graph(
+            self._nodes,
+            "sqz_nlu",
+            [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in outputs],
+            list(self._initializers.values()),
+        )
+        opsets = [helper.make_opsetid("", ONNX_OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, producer_name=producer)
+        model.ir_version = IR_VERSION
+        return model
+
+
+class Arithmetic(Protocol):
+    """How weights are stored and multiplied."""
+
+    def product(self, graph: GraphBuilder, x: str, name: str, weight: Array, bias: Array) -> str:
+        """Adds ``x @ weight.T + bias`` for a weight ``[out, in]`` and a bias ``[out]``."""
+
+    def lookup(self, graph: GraphBuilder, ids: str, name: str, table: Array) -> str:
+        """Adds a look-up of rows of a table ``[rows, columns]``."""
+
+
+class FloatArithmetic:
+    """float32 throughout: the reference that int8 is held against."""
+
+    precision = "float32"
+
+    def product(self, graph: GraphBuilder, x: str, name: str, weight: Array, bias: Array) -> str:
+        """One ``MatMul`` and one ``Add``."""
+        matrix = graph.constant(f"{name}.weight", weight.T)
+        offset = graph.constant(f"{name}.bias", bias)
+        return graph.add("Add", [graph.add("MatMul", [x, matrix], f"{name}.matmul"), offset], name)
+
+    def lookup(self, graph: GraphBuilder, ids: str, name: str, table: Array) -> str:
+        """One ``Gather``."""
+        return graph.add("Gather", [graph.constant(f"{name}.weight", table), ids], name)
+
+
+class Int8Arithmetic:
+    """8-bit weights with a scale for each output, and activations quantized as they come.
+
+    ``DynamicQuantizeMatMul`` finds the range of ``x``, rounds it to unsigned 8 bits, multiplies in integers
+    and returns floats with the bias added, in one operator.
+    """
+
+    precision = "int8"
+
+    def product(self, graph: GraphBuilder, x: str, name: str, weight: Array, bias: Array) -> str:
+        """One ``DynamicQuantizeMatMul``."""
+        integers, scale = quantize_rows(weight, PROJECTION_LIMIT)
+        inputs = [
+            x,
+            graph.constant(f"{name}.weight", integers.T),
+            graph.constant(f"{name}.scale", scale),
+            "",
+            graph.constant(f"{name}.bias", bias),
+        ]
+        return graph.add_fused("DynamicQuantizeMatMul", inputs, name)
+
+    def lookup(self, graph: GraphBuilder, ids: str, name: str, table: Array) -> str:
+        """Gathers integers and scales, and multiplies them."""
+        integers, scale = quantize_rows(table, EMBEDDING_LIMIT)
+        rows = graph.add("Gather", [graph.constant(f"{name}.weight", integers), ids], f"{name}.rows")
+        scales = graph.constant(f"{name}.scale", scale[:, None])
+        scales = graph.add("Gather", [scales, ids], f"{name}.scales")
+        floats = graph.add("Cast", [rows], f"{name}.floats", to=TensorProto.FLOAT)
+        return graph.add("Mul", [floats, scales], name)

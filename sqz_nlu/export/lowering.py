@@ -1,0 +1,199 @@
+"""Lowers a SqueezeBERT and its heads to an ONNX graph built for ONNX Runtime's CPU kernels.
+
+Exporting the torch module would keep its grouped convolutions as ``Conv``, which ONNX Runtime does not
+run in signed 8 bits. This graph is written from the weights instead: a grouped convolution becomes one
+product for each group on a slice of the channels; query, key and value of a group are one product; where
+``intermediate`` and ``output`` have the same number of groups, each group's feed-forward network runs
+through without joining the others; attention, GELU, and skip + LayerNorm are fused operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+from transformers import SqueezeBertConfig
+
+from sqz_nlu._version import __version__
+from sqz_nlu.encoder.layout import LayerLayout, Product, layer_layout
+from sqz_nlu.errors import EncoderError
+from sqz_nlu.export.graph import Arithmetic, Array, GraphBuilder
+from sqz_nlu.runtime.interpreter import EMBEDDING, INTENT_LOGITS, WORD_LOGITS
+
+_FUSED_ACTIVATIONS = {
+    "gelu": "Gelu",
+    "gelu_new": "FastGelu",
+    "gelu_fast": "FastGelu",
+    "gelu_pytorch_tanh": "FastGelu",
+}
+_STATE_SHAPE = ("batch", "tokens")
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """A linear head.
+
+    Attributes:
+        weight: ``[classes, hidden]``.
+        bias: ``[classes]``.
+    """
+
+    weight: Array
+    bias: Array
+
+
+def lower(
+    config: SqueezeBertConfig,
+    parameters: Mapping[str, Array],
+    arithmetic: Arithmetic,
+    intent_head: HeadWeights | None = None,
+    word_head: HeadWeights | None = None,
+) -> onnx.ModelProto:
+    """Builds the inference graph.
+
+    Inputs are ``input_ids`` and ``attention_mask``, both int32 ``[batch, tokens]``. Outputs are
+    ``embedding`` ``[batch, hidden]`` and, with the heads, ``intent_logits`` ``[batch, intents]`` and
+    ``word_logits`` ``[batch, tokens, classes]``.
+
+    Args:
+        config: the encoder's geometry.
+        parameters: the encoder's parameters under their names in ``transformers``.
+        arithmetic: int8 or float.
+        intent_head: acts on the mean-pooled states, scaled to unit length.
+        word_head: acts on every token's state: tags, roles and groups side by side.
+
+    Raises:
+        EncoderError: the activation has no operator in ONNX Runtime.
+    """
+    graph = GraphBuilder()
+    lowering = _Lowering(graph, config, parameters, arithmetic)
+    states = lowering.embeddings()
+    for layer in range(config.num_hidden_layers):
+        states = lowering.layer(layer, states)
+    embedding = lowering.mean_pool(states)
+    outputs: list[tuple[str, tuple[str | int, ...]]] = [(EMBEDDING, ("batch", config.hidden_size))]
+    if intent_head is not None:
+        unit = graph.add("LpNormalization", [embedding], "embedding.unit", axis=-1, p=2)
+        arithmetic.product(graph, unit, INTENT_LOGITS, intent_head.weight, intent_head.bias)
+        outputs.append((INTENT_LOGITS, ("batch", len(intent_head.weight))))
+    if word_head is not None:
+        arithmetic.product(graph, states, WORD_LOGITS, word_head.weight, word_head.bias)
+        outputs.append((WORD_LOGITS, (*_STATE_SHAPE, len(word_head.weight))))
+    inputs = [(name, TensorProto.INT32, _STATE_SHAPE) for name in ("input_ids", "attention_mask")]
+    return graph.model(inputs, outputs, f"sqz-nlu {__version__}")
+
+
+@dataclass(frozen=True)
+class _Lowering:
+    graph: GraphBuilder
+    config: SqueezeBertConfig
+    parameters: Mapping[str, Array]
+    arithmetic: Arithmetic
+
+    def embeddings(self) -> str:
+        """Word rows, plus position rows into which the first token type is folded, normalised."""
+        graph, parameters = self.graph, self.parameters
+        table = parameters["embeddings.word_embeddings.weight"]
+        words = self.arithmetic.lookup(graph, "input_ids", "embeddings.word_embeddings", table)
+        positions = (
+            parameters["embeddings.position_embeddings.weight"]
+            + parameters["embeddings.token_type_embeddings.weight"][0]
+        )
+        length = graph.add("Shape", ["input_ids"], "tokens", start=1, end=2)
+        zero = graph.constant("zero", np.zeros(1, np.int64))
+        name = "embeddings.position_embeddings"
+        table_name = graph.constant(f"{name}.weight", positions)
+        skip = graph.add("Slice", [table_name, zero, length, zero], name)
+        return self._skip_normalise(words, skip, "embeddings.LayerNorm", "embeddings")
+
+    def layer(self, index: int, states: str) -> str:
+        """One encoder layer on states ``[batch, tokens, hidden]``."""
+        prefix, layout = f"encoder.layers.{index}", layer_layout(self.config, index)
+        context = self._attention(states, layout, f"layers.{index}")
+        projected = self._project(context, layout.post_attention, self.config.hidden_size)
+        attended = self._skip_normalise(
+            projected, states, f"{prefix}.post_attention.layernorm", f"layers.{index}.attended"
+        )
+        narrowed = self._feed_forward(attended, layout, f"layers.{index}")
+        return self._skip_normalise(
+            narrowed, attended, f"{prefix}.output.layernorm", f"layers.{index}.states"
+        )
+
+    def mean_pool(self, states: str) -> str:
+        """The mean over real tokens, by element-wise operators: padding may hold anything finite."""
+        graph = self.graph
+        last = graph.constant("last_axis", np.array([-1], np.int64))
+        tokens = graph.constant("token_axis", np.array([1], np.int64))
+        mask = graph.add("Cast", ["attention_mask"], "pool.float", to=TensorProto.FLOAT)
+        mask = graph.add("Unsqueeze", [mask, last], "pool.mask")
+        masked = graph.add("Mul", [states, mask], "pool.masked")
+        total = graph.add("ReduceSum", [masked, tokens], "pool.sum", keepdims=0)
+        count = graph.add("ReduceSum", [mask, tokens], "pool.count", keepdims=0)
+        return graph.add("Div", [total, count], EMBEDDING)
+
+    def _attention(self, states: str, layout: LayerLayout, name: str) -> str:
+        graph, width = self.graph, self.config.hidden_size
+        if layout.fused:
+            products = layout.query_key_value[0]
+            step = 3 * width // len(products)
+            groups = [
+                graph.split(part, 3, step, f"{part}.split")
+                for part in self._products(states, products, width)
+            ]
+            heads = [
+                graph.concat([group[kind] for group in groups], f"{name}.{label}")
+                for kind, label in enumerate(("query", "key", "value"))
+            ]
+        else:
+            heads = [self._project(states, products, width) for products in layout.query_key_value]
+        return graph.add_fused(
+            "MultiHeadAttention",
+            [*heads, "", "attention_mask"],
+            f"{name}.context",
+            num_heads=self.config.num_attention_heads,
+        )
+
+    def _feed_forward(self, attended: str, layout: LayerLayout, name: str) -> str:
+        config = self.config
+        widened = self._products(attended, layout.intermediate, config.hidden_size)
+        if len(layout.intermediate) != len(layout.output):
+            widened = [self.graph.concat(widened, f"{name}.intermediate.joined")]
+        active = [self._activate(part) for part in widened]
+        if len(layout.intermediate) == len(layout.output):
+            narrowed = [self._product(x, product) for x, product in zip(active, layout.output, strict=True)]
+            return self.graph.concat(narrowed, f"{name}.output")
+        return self._project(active[0], layout.output, config.intermediate_size)
+
+    def _activate(self, x: str) -> str:
+        name = self.config.hidden_act
+        if name == "relu":
+            return self.graph.add("Relu", [x], f"{x}.active")
+        if name not in _FUSED_ACTIVATIONS:
+            known = ", ".join(sorted([*_FUSED_ACTIVATIONS, "relu"]))
+            raise EncoderError(f"The encoder's hidden_act is '{name}'; expected one of {known}.")
+        return self.graph.add_fused(_FUSED_ACTIVATIONS[name], [x], f"{x}.active")
+
+    def _project(self, x: str, products: tuple[Product, ...], width: int) -> str:
+        outputs = self._products(x, products, width)
+        return self.graph.concat(outputs, products[0].name.rpartition(".")[0])
+
+    def _products(self, x: str, products: tuple[Product, ...], width: int) -> list[str]:
+        """Applies one product to each equal slice of ``x``, which is ``width`` wide."""
+        slices = self.graph.split(x, len(products), width, f"{products[0].name}.slices")
+        return [self._product(part, product) for part, product in zip(slices, products, strict=True)]
+
+    def _product(self, x: str, product: Product) -> str:
+        weight, bias = product.fuse(self.parameters)
+        return self.arithmetic.product(self.graph, x, product.name, weight, bias)
+
+    def _skip_normalise(self, x: str, skip: str, parameter: str, output: str) -> str:
+        inputs = [x, skip]
+        for kind in ("weight", "bias"):
+            name = f"{parameter}.{kind}"
+            inputs.append(self.graph.constant(name, self.parameters[name]))
+        return self.graph.add_fused(
+            "SkipLayerNormalization", inputs, output, epsilon=self.config.layer_norm_eps
+        )

@@ -1,0 +1,157 @@
+"""Examples in, bundle out: the one function behind the Rasa component and the command line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
+from sqz_nlu.encoder.source import EncoderSource, find_encoder
+from sqz_nlu.errors import DataError
+from sqz_nlu.export.lowering import HeadWeights
+from sqz_nlu.export.model import TrainedModel, export
+from sqz_nlu.export.parity import Gold, Parity
+from sqz_nlu.runtime.interpreter import DecodingConfig
+from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.runtime.text import TextEncoder
+from sqz_nlu.training.dataset import encode_examples
+from sqz_nlu.training.examples import Example, label_space
+from sqz_nlu.training.network import JointNetwork
+from sqz_nlu.training.options import TrainingOptions
+from sqz_nlu.training.trainer import Training, train
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What came out of a fit.
+
+    Attributes:
+        bundle: the folder written.
+        labels: what the model can answer.
+        training: the course of training and the figures on held-out examples.
+        parity: int8 against float; ``None`` where there was nothing to compare.
+    """
+
+    bundle: Path
+    labels: LabelSpace
+    training: Training
+    parity: Parity | None
+
+
+def fit(
+    examples: Sequence[Example],
+    options: TrainingOptions,
+    folder: Path,
+    language: str | None = None,
+) -> FitReport:
+    """Trains a joint model and writes it as a bundle.
+
+    Args:
+        examples: annotated utterances.
+        options: training options.
+        folder: where the bundle is written; replaced if it exists.
+        language: recorded in the bundle.
+
+    Raises:
+        DataError: there is nothing to learn.
+        EncoderError: the encoder cannot be found or used.
+        OptionError: an option cannot be met on this machine.
+        ParityError: int8 was demanded and does not agree with float.
+        BundleError: the bundle cannot be written; nothing is left half-made.
+    """
+    usable = [example for example in examples if example.text.strip()]
+    labels = label_space(
+        usable, options.intent_classification, options.entity_recognition, options.bilou_flag
+    )
+    _check(usable, labels, options)
+    source = find_encoder(options.model, options.offline)
+    encoder, tokenizer = load_encoder(source), load_tokenizer(source)
+    tokenizer_file = tokenizer.to_str()
+    limit = min(options.max_sequence_length, encoder.config.max_position_embeddings)
+    rows = encode_examples(usable, labels, TextEncoder(tokenizer, limit))
+    network = JointNetwork(encoder, labels, options.drop_rate)
+    training = train(network, rows, options)
+    model = TrainedModel(
+        encoder.config,
+        numpy_parameters(encoder),
+        tokenizer_file,
+        _decoding(labels, options, limit, training.temperature),
+        _intent_head(network) if labels.intents else None,
+        _word_head(network) if labels.entities else None,
+    )
+    parity = export(
+        model, _gold(usable), _about(source, usable, training, language), folder, options.quantization
+    )
+    return FitReport(folder, labels, training, parity)
+
+
+def _check(examples: Sequence[Example], labels: LabelSpace, options: TrainingOptions) -> None:
+    if not examples:
+        raise DataError("There are no training examples with text. Add some to the NLU data.")
+    if not (labels.intents or labels.entities):
+        wanted = [
+            name
+            for name, on in (
+                ("intents", options.intent_classification),
+                ("entities", options.entity_recognition),
+            )
+            if on
+        ]
+        raise DataError(
+            f"None of the {len(examples)} training examples has any {' or '.join(wanted)}. "
+            "Annotate the NLU data, or remove the component from the pipeline."
+        )
+    if options.intent_classification and len(labels.intents) == 1:
+        logger.warning(
+            "The training data has a single intent, '%s': every text will get it with confidence 1. "
+            "Add a second intent, or set intent_classification: false.",
+            labels.intents[0],
+        )
+    if options.intent_classification and not labels.intents:
+        logger.warning("The training data has no intents; only entities are learned.")
+
+
+def _decoding(labels: LabelSpace, options: TrainingOptions, limit: int, temperature: float) -> DecodingConfig:
+    split = options.split_entities_by_comma
+    return DecodingConfig(
+        labels=labels,
+        max_tokens=limit,
+        temperature=temperature,
+        ranking_length=options.ranking_length,
+        renormalize_confidences=options.renormalize_confidences,
+        split_by_comma=split if isinstance(split, dict) else {},
+        split_default=split if isinstance(split, bool) else True,
+    )
+
+
+def _intent_head(network: JointNetwork) -> HeadWeights:
+    weight, bias = network.intent_weights()
+    return HeadWeights(weight.detach().numpy(), bias.detach().numpy())
+
+
+def _word_head(network: JointNetwork) -> HeadWeights:
+    head = network.word_head
+    return HeadWeights(head.weight.detach().numpy(), head.bias.detach().numpy())
+
+
+def _gold(examples: Sequence[Example]) -> list[Gold]:
+    return [(e.text, e.intent, frozenset((s.start, s.end, s.entity) for s in e.entities)) for e in examples]
+
+
+def _about(
+    source: EncoderSource, examples: Sequence[Example], training: Training, language: str | None
+) -> dict[str, object]:
+    return {
+        "language": language,
+        "encoder": {"name": source.name, "fingerprint": source.fingerprint()},
+        "data": {
+            "examples": len(examples),
+            "spans": sum(len(example.entities) for example in examples),
+        },
+        "held_out": training.held_out,
+        "epochs": training.epochs,
+    }

@@ -1,0 +1,265 @@
+"""The bundle: one folder with all that inference needs. Format version 1.
+
+    manifest.json    format version, producers, size and SHA-256 of every other file, probes, checksum
+    config.json      labels, calibration temperature, limits
+    tokenizer.json   a Hugging Face tokenizers file
+    model.onnx       the graph, in one file
+    README.md        the model card
+
+Every byte is checked before anything is parsed: ONNX Runtime loads a model with a flipped weight without
+a word. The manifest is covered by its own checksum and must be stored in canonical form, so no byte of it
+can change unseen either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqz_nlu.errors import BundleError, IncompatibleBundleError
+from sqz_nlu.runtime.graph_check import check_graph
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+MODEL = "model.onnx"
+CARD = "README.md"
+FILES = (CONFIG, TOKENIZER, MODEL, CARD)
+OFFSET_UNIT = "unicode code points"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The verified content of a bundle.
+
+    Attributes:
+        path: where it was read from; the folder may be gone since.
+        manifest: the parsed ``manifest.json``.
+        config: the parsed ``config.json``.
+        contents: the bytes of each of ``FILES``.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+    config: Mapping[str, Any]
+    contents: Mapping[str, bytes]
+
+    @property
+    def tokenizer(self) -> str:
+        """The text of ``tokenizer.json``."""
+        return self.contents[TOKENIZER].decode("utf-8")
+
+    @property
+    def model(self) -> bytes:
+        """The bytes of ``model.onnx``."""
+        return self.contents[MODEL]
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Reads and verifies a bundle.
+
+    Raises:
+        BundleError: the folder or a file is missing, damaged, a link, or holds what is not allowed.
+        IncompatibleBundleError: it was written in another format version.
+    """
+    folder = _existing(Path(path))
+    return verify_files(folder, {name: _read(folder, name) for name in (MANIFEST, *FILES)})
+
+
+def verify_files(where: Path, files: Mapping[str, bytes]) -> Bundle:
+    """The bundle that these files are, wherever they come from.
+
+    Args:
+        where: named in errors.
+        files: the bytes of the manifest and of each of ``FILES``.
+
+    Raises:
+        BundleError: a file is missing, damaged or holds what is not allowed.
+        IncompatibleBundleError: the bundle was written in another format version.
+    """
+    for name in (MANIFEST, *FILES):
+        if name not in files:
+            raise BundleError(f"The bundle '{where}' has no {name}. Copy or export it again.")
+    manifest = _read_manifest(where, files[MANIFEST])
+    contents = {name: files[name] for name in FILES}
+    for name, content in contents.items():
+        _verify(where / name, content, manifest["files"][name])
+    check_graph(contents[MODEL])
+    try:
+        config = json.loads(contents[CONFIG])
+        contents[TOKENIZER].decode("utf-8")
+    except ValueError as error:
+        raise BundleError(f"The bundle {where} holds text that cannot be read: {error}") from error
+    return Bundle(where, manifest, config, contents)
+
+
+def _existing(folder: Path) -> Path:
+    if folder.is_dir():
+        return folder
+    previous = _previous(folder)
+    if previous.is_dir():  # a crash fell between the two renames of write_bundle
+        return previous
+    kind = "a file, not a folder" if folder.exists() else "missing"
+    raise BundleError(
+        f"The bundle '{folder}' is {kind}. Expected a folder with {MANIFEST}, {', '.join(FILES)}. "
+        "Train one with `rasa train`, and get it out of a model archive with `sqz-nlu export`."
+    )
+
+
+def _read_manifest(where: Path, raw: bytes) -> dict[str, Any]:
+    damaged = f"{where / MANIFEST} is damaged ({{}}). Copy or export the bundle again."
+    try:
+        manifest: dict[str, Any] = json.loads(raw)
+    except ValueError:
+        raise BundleError(damaged.format("not valid JSON")) from None
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
+    if not isinstance(version, int):
+        raise BundleError(damaged.format("no format_version"))
+    if canonical_json(manifest) != raw or manifest.get("checksum") != _checksum(manifest):
+        raise BundleError(damaged.format("its checksum does not match"))
+    if version != FORMAT_VERSION:
+        raise IncompatibleBundleError(
+            f"The bundle '{where}' has format version {version}; this version of sqz-nlu reads "
+            f"{FORMAT_VERSION}. Use a matching version of sqz-nlu, or train the model again."
+        )
+    if set(manifest.get("files", ())) != set(FILES):
+        raise BundleError(damaged.format(f"it must list exactly {', '.join(FILES)}"))
+    return manifest
+
+
+def _verify(path: Path, content: bytes, expected: Mapping[str, Any]) -> None:
+    if len(content) != expected["size"]:
+        raise BundleError(
+            f"{path} has {len(content)} bytes; its manifest says {expected['size']}. "
+            "The file was truncated or swapped; copy or export the bundle again."
+        )
+    if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+        raise BundleError(
+            f"{path} does not have the SHA-256 its manifest states. The file was "
+            "changed or damaged; copy or export the bundle again."
+        )
+
+
+def _read(folder: Path, name: str) -> bytes:
+    path = folder / name
+    if path.is_symlink():
+        raise BundleError(f"{path} is a link; expected a regular file.")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(f"The bundle '{folder}' has no {name}. Copy or export it again.") from None
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error}).") from error
+
+
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """The one way in which bundles write JSON: UTF-8, sorted keys, a newline at the end."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    return (text + "\n").encode("utf-8", "surrogatepass")
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(canonical_json(rest)).hexdigest()
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".previous")
+
+
+def describe(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a manifest that are not about the files: labels' data, encoder, probes, ..."""
+    own = ("format_version", "offset_unit", "files", "checksum")
+    return {key: value for key, value in manifest.items() if key not in own}
+
+
+def build_manifest(files: Mapping[str, bytes], about: Mapping[str, Any]) -> bytes:
+    """The canonical ``manifest.json`` of these files.
+
+    Args:
+        files: the bytes of each of ``FILES``.
+        about: further entries.
+
+    Raises:
+        BundleError: a file is missing or not allowed.
+    """
+    if set(files) != set(FILES):
+        raise BundleError(f"A bundle holds exactly {', '.join(FILES)}; got {', '.join(sorted(files))}.")
+    check_graph(files[MODEL])
+    manifest: dict[str, Any] = {
+        **about,
+        "format_version": FORMAT_VERSION,
+        "offset_unit": OFFSET_UNIT,
+        "files": {
+            name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in files.items()
+        },
+    }
+    manifest["checksum"] = _checksum(manifest)
+    return canonical_json(manifest)
+
+
+def write_bundle(folder: str | Path, files: Mapping[str, bytes], about: Mapping[str, Any]) -> Path:
+    """Writes a bundle so that a crash leaves the old one or the new one, never a mixture.
+
+    Args:
+        folder: where; an existing bundle there is replaced.
+        files: the bytes of each of ``FILES``.
+        about: further entries of the manifest.
+
+    Raises:
+        BundleError: a file is missing or not allowed, something that is no bundle is in the way, or the
+            disk refuses; what was there stays.
+    """
+    folder = Path(folder)
+    manifest = build_manifest(files, about)
+    if folder.exists() and not (folder.is_dir() and _replaceable(folder)):
+        raise BundleError(
+            f"'{folder}' exists and is not a bundle. Give a new folder, or delete this one first."
+        )
+    partial: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        for name, content in files.items():
+            _write(partial / name, content)
+        _write(partial / MANIFEST, manifest)
+        partial.chmod(0o755)
+        _swap(partial, folder)
+    except OSError as error:
+        raise BundleError(
+            f"The bundle '{folder}' could not be written ({error}). Check the free space and "
+            "the permissions; what was there before is unchanged."
+        ) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _replaceable(folder: Path) -> bool:
+    return (folder / MANIFEST).is_file() or not any(folder.iterdir())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _swap(partial: Path, folder: Path) -> None:
+    previous = _previous(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    partial.rename(folder)
+    shutil.rmtree(previous, ignore_errors=True)

@@ -1,0 +1,261 @@
+"""Logits to intents and entities, in vectorised numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.runtime.results import NO_INTENT, Entity, Intent, Span
+
+Floats = npt.NDArray[np.float64]
+_IMPOSSIBLE = -1e30
+
+
+@dataclass(frozen=True)
+class TaggedSpan:
+    """Words ``first`` to ``last``, both included, of one entity type, with the type's confidence."""
+
+    first: int
+    last: int
+    entity: int
+    confidence: float
+
+
+def log_softmax(logits: npt.ArrayLike) -> Floats:
+    """Log-probabilities over the last axis."""
+    shifted = np.asarray(logits, np.float64)
+    shifted = shifted - shifted.max(-1, keepdims=True)
+    normalised: Floats = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return normalised
+
+
+def rank_intents(
+    logits: npt.ArrayLike,
+    intents: tuple[str, ...],
+    temperature: float,
+    ranking_length: int,
+    renormalize: bool,
+) -> tuple[Intent, tuple[Intent, ...]]:
+    """The best intent and the ranking.
+
+    Args:
+        logits: ``[intents]``.
+        intents: names in the order of the logits.
+        temperature: divides the logits; fitted by calibration.
+        ranking_length: longest ranking; 0 for all.
+        renormalize: let the confidences of the ranking sum to one.
+    """
+    if not intents:
+        return NO_INTENT, ()
+    confidence = np.exp(log_softmax(np.asarray(logits, np.float64) / temperature))
+    order = np.argsort(-confidence, kind="stable")
+    if ranking_length > 0:
+        order = order[:ranking_length]
+    kept = confidence[order]
+    if renormalize:
+        kept = kept / kept.sum()
+    ranking = tuple(Intent(intents[index], float(value)) for index, value in zip(order, kept, strict=True))
+    return ranking[0], ranking
+
+
+def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
+    """The most likely valid BILOU tagging of a sentence.
+
+    BILOU allows few transitions: after ``O``, ``L-x`` and ``U-x`` only ``O``, ``B-y`` and ``U-y``;
+    after ``B-x`` and ``I-x`` only ``I-x`` and ``L-x``. So all a step of the Viterbi recursion
+    needs from the past is one score for "outside" and one for "inside x" of each type, and the
+    cost grows with the number of types, not with its square. The confidence of a word
+    is its tag's marginal probability under the same constraints (forward-backward).
+
+    Args:
+        logits: ``[words, 1 + 4 * entities]`` in the order of ``LabelSpace.tags``.
+        entities: number of entity types.
+
+    Returns:
+        Spans in order; they do not overlap.
+    """
+    scores = log_softmax(logits)
+    words = len(scores)
+    if not words or not entities:
+        return []
+    outside, *blocks = np.split(scores, [1 + entities * k for k in range(4)], axis=1)
+    begin, inner, last, unit = blocks
+    path = _viterbi(outside[:, 0], begin, inner, last, unit)
+    if not any(kind == "L" or kind == "U" for kind, _ in path):
+        return []
+    marginal = _marginals(outside[:, 0], begin, inner, last, unit)
+    spans, first = [], 0
+    confidence = 1.0
+    for word, (kind, entity) in enumerate(path):
+        if kind == "O":
+            continue
+        here = float(marginal[kind][word, entity])
+        if kind in "BU":
+            first, confidence = word, here
+        confidence = min(confidence, here)
+        if kind in "LU":
+            spans.append(TaggedSpan(first, word, entity, confidence))
+    return spans
+
+
+def _viterbi(
+    outside: Floats, begin: Floats, inner: Floats, last: Floats, unit: Floats
+) -> list[tuple[str, int]]:
+    words, types = begin.shape
+    from_outside, from_inside = 0.0, np.full(types, _IMPOSSIBLE)
+    closes: list[tuple[str, int]] = []
+    continues: list[npt.NDArray[np.bool_]] = []
+    for word in range(words):
+        stay = from_outside + outside[word]
+        units = from_outside + unit[word]
+        lasts = from_inside + last[word]
+        best_unit, best_last = int(units.argmax()), int(lasts.argmax())
+        best = max(stay, units[best_unit], lasts[best_last])
+        if best == stay:
+            closes.append(("O", 0))
+        elif best == units[best_unit]:
+            closes.append(("U", best_unit))
+        else:
+            closes.append(("L", best_last))
+        opened, continued = from_outside + begin[word], from_inside + inner[word]
+        continues.append(continued > opened)
+        from_outside, from_inside = float(best), np.maximum(opened, continued)
+    path: list[tuple[str, int]] = []
+    inside: int | None = None
+    for word in range(words - 1, -1, -1):
+        if inside is None:
+            kind, entity = closes[word]
+            inside = entity if kind == "L" else None
+        else:
+            kind, entity = ("I" if continues[word][inside] else "B"), inside
+            inside = inside if kind == "I" else None
+        path.append((kind, entity))
+    return path[::-1]
+
+
+def _marginals(
+    outside: Floats, begin: Floats, inner: Floats, last: Floats, unit: Floats
+) -> dict[str, Floats]:
+    """Posterior probability of each tag of each word, ``[words, types]`` by prefix."""
+    words, types = begin.shape
+    before_out, before_in = np.zeros(words + 1), np.full((words + 1, types), _IMPOSSIBLE)
+    for word in range(words):
+        out, into = before_out[word], before_in[word]
+        ends = np.concatenate([[out + outside[word]], out + unit[word], into + last[word]])
+        before_out[word + 1] = np.logaddexp.reduce(ends)
+        before_in[word + 1] = np.logaddexp(out + begin[word], into + inner[word])
+    after_out, after_in = np.zeros(words + 1), np.full((words + 1, types), _IMPOSSIBLE)
+    for word in range(words - 1, -1, -1):
+        out, into = after_out[word + 1], after_in[word + 1]
+        starts = np.concatenate([[outside[word] + out], unit[word] + out, begin[word] + into])
+        after_out[word] = np.logaddexp.reduce(starts)
+        after_in[word] = np.logaddexp(inner[word] + into, last[word] + out)
+    total = before_out[words]
+    out_before, out_after = before_out[:-1, None], after_out[1:, None]
+    logs = {
+        "B": out_before + begin + after_in[1:],
+        "I": before_in[:-1] + inner + after_in[1:],
+        "L": before_in[:-1] + last + out_after,
+        "U": out_before + unit + out_after,
+    }
+    return {kind: np.minimum(np.exp(value - total), 1.0) for kind, value in logs.items()}
+
+
+def decode_plain(logits: npt.ArrayLike) -> list[TaggedSpan]:
+    """Spans of neighbouring words whose likeliest tag is the same entity type (no BILOU).
+
+    Args:
+        logits: ``[words, 1 + entities]``.
+    """
+    scores = np.exp(log_softmax(logits))
+    spans: list[TaggedSpan] = []
+    for word, tag in enumerate(scores.argmax(-1) if len(scores) else []):
+        if tag == 0:
+            continue
+        confidence, entity = float(scores[word, tag]), int(tag) - 1
+        previous = spans[-1] if spans else None
+        if previous and previous.last == word - 1 and previous.entity == entity:
+            confidence = min(confidence, previous.confidence)
+            spans[-1] = TaggedSpan(previous.first, word, entity, confidence)
+        else:
+            spans.append(TaggedSpan(word, word, entity, confidence))
+    return spans
+
+
+def split_at_commas(span: TaggedSpan, words: tuple[Span, ...], text: str) -> list[TaggedSpan]:
+    """Cuts a span at its commas, except inside numbers such as ``1,000``."""
+    pieces, first = [], span.first
+    for word in range(span.first, span.last + 1):
+        start, end = words[word]
+        inside_number = text[start - 1 : start].isdigit() and text[end : end + 1].isdigit()
+        if text[start:end] == "," and not inside_number:
+            pieces.append((first, word - 1))
+            first = word + 1
+    pieces.append((first, span.last))
+    return [TaggedSpan(begin, end, span.entity, span.confidence) for begin, end in pieces if begin <= end]
+
+
+@dataclass(frozen=True)
+class EntityDecoder:
+    """Turns the word logits of a text into entities.
+
+    Attributes:
+        labels: the label space.
+        split_by_comma: whether a comma ends an entity, by entity type; others by ``split_default``.
+        split_default: for types that ``split_by_comma`` does not name.
+    """
+
+    labels: LabelSpace
+    split_by_comma: Mapping[str, bool]
+    split_default: bool
+
+    def decode(self, logits: npt.ArrayLike, words: tuple[Span, ...], text: str) -> tuple[Entity, ...]:
+        """Finds entities.
+
+        Args:
+            logits: ``[words, tags + role classes + group classes]``, side by side.
+            words: spans of the words in ``text``.
+            text: the original text.
+        """
+        labels = self.labels
+        if not labels.entities or not words:
+            return ()
+        values = np.asarray(logits, np.float64)
+        tags, roles = len(labels.tags), len(labels.role_classes)
+        entity_logits, role_logits, group_logits = np.split(values, [tags, tags + roles], axis=1)
+        if labels.bilou:
+            spans = decode_bilou(entity_logits, len(labels.entities))
+        else:
+            spans = decode_plain(entity_logits)
+        found = []
+        for whole in spans:
+            name = labels.entities[whole.entity]
+            split = self.split_by_comma.get(name, self.split_default)
+            for span in split_at_commas(whole, words, text) if split else [whole]:
+                rows = slice(span.first, span.last + 1)
+                role = _classify(role_logits[rows], labels.role_classes, labels.roles_of.get(name))
+                group = _classify(group_logits[rows], labels.group_classes, labels.groups_of.get(name))
+                start, end = words[span.first][0], words[span.last][1]
+                found.append(Entity(name, start, end, text[start:end], span.confidence, *role, *group))
+        return tuple(found)
+
+
+def _classify(
+    logits: Floats, classes: tuple[str | None, ...], seen: tuple[str | None, ...] | None
+) -> tuple[str | None, float | None]:
+    """The role or group of a span: the class, among those its type was seen with, of highest mean
+    log-probability over the span's words; ``(None, None)`` when that is "none".
+    """
+    if not classes or not seen:
+        return None, None
+    allowed = [index for index, name in enumerate(classes) if name in seen]
+    if not allowed:
+        return None, None
+    scores = log_softmax(log_softmax(logits).mean(0)[allowed])
+    best = int(scores.argmax())
+    name = classes[allowed[best]]
+    return (None, None) if name is None else (name, float(np.exp(scores[best])))

@@ -1,0 +1,238 @@
+"""Understands texts with a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from sqz_nlu.errors import BundleError
+from sqz_nlu.runtime.archive import open_model
+from sqz_nlu.runtime.bundle import Bundle
+from sqz_nlu.runtime.decode import EntityDecoder, rank_intents
+from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.runtime.results import NO_INTENT, Entity, ParseResult
+from sqz_nlu.runtime.session import GraphSession
+from sqz_nlu.runtime.text import EncodedText, TextEncoder
+
+EMBEDDED = "embedded"
+EMBEDDED_FOLDER = Path(__file__).parent.parent / "encoder" / "embedded"
+INTENT_LOGITS = "intent_logits"
+WORD_LOGITS = "word_logits"
+EMBEDDING = "embedding"
+
+_BATCH = 32
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """The part of a bundle's ``config.json`` that says how outputs are read.
+
+    Attributes:
+        labels: the label space.
+        max_tokens: longest text in tokens.
+        temperature: divides the intent logits.
+        ranking_length: longest intent ranking; 0 for all.
+        renormalize_confidences: whether the ranking's confidences sum to one.
+        split_by_comma: whether a comma ends an entity, by type.
+        split_default: for the types not named there.
+        synonyms: canonical values by lower-cased entity value.
+        extractor: the name given as ``extractor`` of entities.
+    """
+
+    labels: LabelSpace = field(default_factory=LabelSpace)
+    max_tokens: int = 256
+    temperature: float = 1.0
+    ranking_length: int = 10
+    renormalize_confidences: bool = False
+    split_by_comma: dict[str, bool] = field(default_factory=dict)
+    split_default: bool = True
+    synonyms: dict[str, str] = field(default_factory=dict)
+    extractor: str = "SqueezeBertClassifier"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**vars(self), "labels": self.labels.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> DecodingConfig:
+        """Reads the JSON form.
+
+        Raises:
+            BundleError: a field is missing, unknown or of the wrong kind.
+        """
+        try:
+            return cls(**{**data, "labels": LabelSpace.from_dict(data["labels"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"config.json of the bundle cannot be used: {error!r}.") from error
+
+
+class Interpreter:
+    """Intents and entities of texts, from a bundle. Safe to share between threads.
+
+    Args:
+        bundle: a verified bundle.
+        threads: threads for one text or batch.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        self.manifest = bundle.manifest
+        self.path = bundle.path
+        self.config = DecodingConfig.from_dict(dict(bundle.config.get("decoding", {})))
+        labels = self.config.labels
+        try:
+            tokenizer = Tokenizer.from_str(bundle.tokenizer)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise BundleError(f"tokenizer.json of the bundle cannot be used: {error}") from error
+        self._text = TextEncoder(tokenizer, self.config.max_tokens)
+        self._session = GraphSession(bundle.model, threads)
+        self._entities = EntityDecoder(labels, self.config.split_by_comma, self.config.split_default)
+        self._outputs = [INTENT_LOGITS] * bool(labels.intents) + [WORD_LOGITS] * bool(labels.entities)
+
+    @classmethod
+    def load(cls, path: str | Path, threads: int = 1) -> Interpreter:
+        """Loads a bundle.
+
+        Args:
+            path: a bundle's folder, the model archive of ``rasa train``, or ``"embedded"`` for the
+                encoder that ships with the package, which embeds texts but has no intents or entities.
+            threads: threads for one text or batch; 1 is fastest for single short texts.
+
+        Raises:
+            BundleError: the bundle is missing, damaged or of another format.
+        """
+        return cls(open_model(EMBEDDED_FOLDER if str(path) == EMBEDDED else path), threads)
+
+    @property
+    def labels(self) -> LabelSpace:
+        """What the model can answer."""
+        return self.config.labels
+
+    def parse(self, text: str) -> ParseResult:
+        """Finds the intent and the entities of one text.
+
+        Raises:
+            BundleError: the bundle holds an encoder only.
+            TypeError: ``text`` is not a string.
+        """
+        self._check([text])
+        return self._parse_equal([text], [self._text.encode(text)])[0]
+
+    def parse_batch(self, texts: Sequence[str]) -> list[ParseResult]:
+        """Parses texts, those of equal length together, and returns the results in their order.
+
+        Activations are quantized with one scale for each batch, so confidences can differ from
+        those of `parse` in the third decimal.
+
+        Raises:
+            BundleError: the bundle holds an encoder only.
+            TypeError: a text is not a string.
+        """
+        self._check(texts)
+        return self._in_batches(texts, self._parse_equal)
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Sentence vectors: the mean of the encoder's token states.
+
+        Returns:
+            ``float32 [texts, hidden]``.
+
+        Raises:
+            TypeError: a text is not a string, or ``texts`` is a single string.
+        """
+        _check_texts(texts)
+        if not texts:
+            return np.zeros((0, int(self.manifest["hidden_size"])), np.float32)
+        vectors: list[npt.NDArray[np.float32]] = self._in_batches(texts, self._embed_equal)
+        return np.stack(vectors)
+
+    def _check(self, texts: Sequence[str]) -> None:
+        _check_texts(texts)
+        if not self._outputs:
+            raise BundleError(
+                f"The bundle '{self.path}' holds an encoder without intents and entities: it can "
+                "embed texts, not parse them. Load a bundle that was trained."
+            )
+
+    def _in_batches(
+        self,
+        texts: Sequence[str],
+        run: Callable[[list[str], list[EncodedText]], list[Result]],
+    ) -> list[Result]:
+        encoded = self._text.encode_batch(texts)
+        results: dict[int, Result] = {}
+        for rows in _equal_lengths(encoded):
+            parsed = run([texts[row] for row in rows], [encoded[row] for row in rows])
+            results.update(zip(rows, parsed, strict=True))
+        return [results[row] for row in range(len(texts))]
+
+    def _embed_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[npt.NDArray[np.float32]]:
+        return list(self._session.run([EMBEDDING], _ids(encoded))[0])
+
+    def _parse_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[ParseResult]:
+        """Parses texts that have the same number of tokens."""
+        if not any(text.words for text in encoded):
+            return [ParseResult(text, NO_INTENT, (), (), (), self.config.extractor) for text in texts]
+        outputs = dict(zip(self._outputs, self._session.run(self._outputs, _ids(encoded)), strict=True))
+        return [
+            self._read(text, code, {name: values[row] for name, values in outputs.items()})
+            for row, (text, code) in enumerate(zip(texts, encoded, strict=True))
+        ]
+
+    def _read(
+        self, text: str, encoded: EncodedText, outputs: dict[str, npt.NDArray[np.float32]]
+    ) -> ParseResult:
+        config = self.config
+        intent, ranking = rank_intents(
+            outputs.get(INTENT_LOGITS, ()),
+            config.labels.intents,
+            config.temperature,
+            config.ranking_length,
+            config.renormalize_confidences,
+        )
+        entities: tuple[Entity, ...] = ()
+        if WORD_LOGITS in outputs:
+            logits = outputs[WORD_LOGITS][encoded.first_tokens]
+            entities = self._entities.decode(logits, encoded.words, text)
+            if config.synonyms:
+                entities = tuple(_canonical(entity, config.synonyms) for entity in entities)
+        return ParseResult(text, intent, ranking, entities, encoded.words, config.extractor)
+
+
+def _canonical(entity: Entity, synonyms: dict[str, str]) -> Entity:
+    """The entity as Rasa's EntitySynonymMapper leaves it."""
+    value = synonyms.get(entity.value.lower())
+    if value is None:
+        return entity
+    return replace(entity, value=value, processors=(*entity.processors, "EntitySynonymMapper"))
+
+
+def _equal_lengths(encoded: Sequence[EncodedText]) -> Iterator[list[int]]:
+    """Row numbers in batches whose texts have the same number of tokens: nothing is padded."""
+    order = sorted(range(len(encoded)), key=lambda row: len(encoded[row].ids))
+    batch: list[int] = []
+    for row in order:
+        if batch and (len(batch) == _BATCH or len(encoded[row].ids) != len(encoded[batch[0]].ids)):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _ids(encoded: Sequence[EncodedText]) -> npt.NDArray[np.int32]:
+    return np.array([text.ids for text in encoded], np.int32)
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise TypeError("Expected a list of texts, got a single string; put it in a list.")
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"Expected text as str, got {type(text).__name__}: {text!r}")

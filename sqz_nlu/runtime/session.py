@@ -1,0 +1,68 @@
+"""An ONNX Runtime session that opens late, once for each process, and says clearly what went wrong."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from sqz_nlu.errors import BundleError
+
+_ERRORS_ONLY = 3
+
+
+class GraphSession:
+    """Runs a bundle's graph.
+
+    The session is opened on first use and again in a forked child, because ONNX Runtime's threads do not
+    survive a fork. `run` may be called from many threads at once.
+
+    Args:
+        model: the bytes of an ONNX file.
+        threads: threads for one run; 1 is fastest for single short texts.
+    """
+
+    def __init__(self, model: bytes, threads: int = 1) -> None:
+        self._model = model
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._opened: tuple[int, onnxruntime.InferenceSession] | None = None
+
+    def run(self, outputs: Sequence[str], ids: npt.NDArray[np.int32]) -> list[npt.NDArray[np.float32]]:
+        """Runs the graph on texts of equal length.
+
+        Args:
+            outputs: names of the outputs wanted.
+            ids: token ids, ``[batch, tokens]``.
+        """
+        mask = np.ones_like(ids)
+        return list(self._session().run(outputs, {"input_ids": ids, "attention_mask": mask}))
+
+    def _session(self) -> onnxruntime.InferenceSession:
+        opened = self._opened
+        if opened is not None and opened[0] == os.getpid():
+            return opened[1]
+        with self._lock:
+            if self._opened is None or self._opened[0] != os.getpid():
+                self._opened = (os.getpid(), self._open())
+            return self._opened[1]
+
+    def _open(self) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        options.enable_mem_pattern = False  # shapes change with every text
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        try:
+            return onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions have no common public base
+            raise BundleError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot run model.onnx ({error}). "
+                "Expected onnxruntime 1.17 or newer; update it."
+            ) from error

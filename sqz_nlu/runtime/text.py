@@ -1,0 +1,86 @@
+"""Text to token ids and words. Training and inference both come through here."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokenizers import Encoding, Tokenizer
+
+from sqz_nlu.runtime.results import Span
+
+
+@dataclass(frozen=True)
+class EncodedText:
+    """A text as the network sees it.
+
+    Attributes:
+        ids: token ids with the special tokens, at most the limit.
+        words: where each word lies in the original text, in code points.
+        first_tokens: index in ``ids`` of the first token of each word.
+    """
+
+    ids: list[int]
+    words: tuple[Span, ...]
+    first_tokens: list[int]
+
+
+class TextEncoder:
+    """Cuts text into words and word pieces with the tokenizer's own rules.
+
+    Words are what the tokenizer's pre-tokenizer makes of the text (BERT's: split at white space,
+    around every punctuation mark and CJK character), so no other library is needed to find them.
+
+    Args:
+        tokenizer: configured once here and never again: changing it while other threads encode fails.
+        max_tokens: longer texts are cut; words that fall off are neither tagged nor reported.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        self._tokenizer = tokenizer
+
+    def encode(self, text: str) -> EncodedText:
+        """Encodes one text."""
+        return _read(self._tokenizer.encode(_encodable(text)), text)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[EncodedText]:
+        """Encodes texts."""
+        encodings = self._tokenizer.encode_batch([_encodable(text) for text in texts])
+        return [_read(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
+
+
+def _encodable(text: str) -> str:
+    """Replaces lone surrogates, which no UTF-8 library takes, one for one (offsets keep)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return text
+
+
+def _read(encoding: Encoding, text: str) -> EncodedText:
+    words: list[Span] = []
+    first_tokens: list[int] = []
+    previous = None
+    for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
+        if word is None:
+            continue
+        if word == previous:
+            words[-1] = (words[-1][0], end)
+        else:
+            words.append((start, end))
+            first_tokens.append(index)
+            previous = word
+    if not text.isascii():
+        words = [(start, _with_marks(text, end)) for start, end in words]
+    return EncodedText(encoding.ids, tuple(words), first_tokens)
+
+
+def _with_marks(text: str, end: int) -> int:
+    """The end of a word with the combining marks after it, which BERT's normalizer drops."""
+    while end < len(text) and unicodedata.combining(text[end]):
+        end += 1
+    return end

@@ -1,0 +1,1 @@
+"""Turns a BERT checkpoint into a SqueezeBERT by conversion and distillation."""

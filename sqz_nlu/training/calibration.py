@@ -1,0 +1,54 @@
+"""Temperature scaling (Guo et al., 2017, https://arxiv.org/abs/1706.04599): confidences that mean what
+they say, from one number fitted on held-out examples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sqz_nlu.runtime.decode import log_softmax
+
+_CANDIDATES = np.exp(np.linspace(np.log(0.25), np.log(8.0), 121))
+_PRIOR_EXAMPLES = 10.0
+
+
+def fit_temperature(logits: npt.NDArray[np.float32], intents: npt.NDArray[np.int64]) -> float:
+    """The temperature of least negative log-likelihood, drawn towards 1 when there are few examples.
+
+    Args:
+        logits: ``[examples, intents]`` of examples that were not trained on.
+        intents: their classes, ``[examples]``.
+
+    Returns:
+        A number between 0.25 and 8; 1 when there are no examples.
+    """
+    if not len(intents) or logits.shape[1] < 2:
+        return 1.0
+    rows = np.arange(len(intents))
+    costs = [
+        -log_softmax(logits / temperature)[rows, intents].sum() + _PRIOR_EXAMPLES * np.log(temperature) ** 2
+        for temperature in _CANDIDATES
+    ]
+    return float(_CANDIDATES[int(np.argmin(costs))])
+
+
+def expected_calibration_error(
+    confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], bins: int = 10
+) -> float:
+    """The mean gap between confidence and accuracy over equally wide bins, weighted by their size.
+
+    Args:
+        confidences: of the predicted class, ``[examples]``.
+        correct: whether the prediction was right, ``[examples]``.
+        bins: number of bins over ``[0, 1]``.
+    """
+    if not len(confidences):
+        return 0.0
+    places = np.minimum((confidences * bins).astype(int), bins - 1)
+    gaps = [
+        abs(confidences[places == b].mean() - correct[places == b].mean()) * (places == b).mean()
+        for b in range(bins)
+        if (places == b).any()
+    ]
+    return float(sum(gaps))

@@ -1,0 +1,128 @@
+"""Examples as numbers, and batches of about equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.runtime.text import TextEncoder
+from sqz_nlu.training.examples import Example, Misalignments, align
+
+IGNORE = -100
+_POOL_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Row:
+    """An example as numbers; the word lists run over all tokens, ``IGNORE`` where no word begins.
+
+    Attributes:
+        ids: token ids.
+        intent: class, or ``IGNORE``.
+        tags: classes of ``LabelSpace.tags``.
+        roles: classes of ``LabelSpace.role_classes``; ``IGNORE`` outside entities.
+        groups: likewise for groups.
+    """
+
+    ids: list[int]
+    intent: int
+    tags: list[int]
+    roles: list[int]
+    groups: list[int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows padded to the longest.
+
+    Attributes:
+        ids: ``[batch, tokens]``.
+        mask: ``[batch, tokens]``, 1 for tokens and 0 for padding.
+        intents: ``[batch]``.
+        tags: ``[batch, tokens]``.
+        roles: ``[batch, tokens]``.
+        groups: ``[batch, tokens]``.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    intents: Tensor
+    tags: Tensor
+    roles: Tensor
+    groups: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device."""
+        return Batch(*(value.to(device) for value in vars(self).values()))
+
+
+def encode_examples(examples: Sequence[Example], labels: LabelSpace, encoder: TextEncoder) -> list[Row]:
+    """Turns examples into rows, logging entity annotations that do not match words."""
+    intents = {name: index for index, name in enumerate(labels.intents)}
+    tags = {name: index for index, name in enumerate(labels.tags)}
+    roles = {name: index for index, name in enumerate(labels.role_classes)}
+    groups = {name: index for index, name in enumerate(labels.group_classes)}
+    misaligned = Misalignments()
+    rows = []
+    for example, encoded in zip(examples, encoder.encode_batch([e.text for e in examples]), strict=True):
+        size = len(encoded.ids)
+        row = Row(
+            encoded.ids,
+            intents.get(example.intent or "", IGNORE),
+            [IGNORE] * size,
+            [IGNORE] * size,
+            [IGNORE] * size,
+        )
+        if tags:
+            for token in encoded.first_tokens:
+                row.tags[token] = 0
+            for span in align(example, encoded.words, misaligned):
+                annotation, count = span.annotation, span.last - span.first + 1
+                names = labels.span_tags(annotation.entity, count)
+                for word, tag in zip(range(span.first, span.last + 1), names, strict=True):
+                    token = encoded.first_tokens[word]
+                    row.tags[token] = tags[tag]
+                    row.roles[token] = roles.get(annotation.role, IGNORE)
+                    row.groups[token] = groups.get(annotation.group, IGNORE)
+        rows.append(row)
+    misaligned.report()
+    return rows
+
+
+def collate(rows: Sequence[Row]) -> Batch:
+    """Pads rows to a batch."""
+    width = max(len(row.ids) for row in rows)
+
+    def pad(values: list[list[int]], fill: int) -> Tensor:
+        return torch.tensor([value + [fill] * (width - len(value)) for value in values])
+
+    return Batch(
+        pad([row.ids for row in rows], 0),
+        pad([[1] * len(row.ids) for row in rows], 0),
+        torch.tensor([row.intent for row in rows]),
+        pad([row.tags for row in rows], IGNORE),
+        pad([row.roles for row in rows], IGNORE),
+        pad([row.groups for row in rows], IGNORE),
+    )
+
+
+def shuffled_batches(rows: Sequence[Row], batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+    """One pass over the rows in random order, in batches of about equal length."""
+    order = rng.permutation(len(rows))
+    batches = []
+    for first in range(0, len(order), pool := batch_size * _POOL_BATCHES):
+        part = sorted(order[first : first + pool], key=lambda index: len(rows[index].ids))
+        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    for index in rng.permutation(len(batches)):
+        yield collate([rows[row] for row in batches[index]])
+
+
+def ordered_batches(rows: Sequence[Row], batch_size: int) -> Iterator[Batch]:
+    """The rows in their order."""
+    for first in range(0, len(rows), batch_size):
+        yield collate(rows[first : first + batch_size])

@@ -1,0 +1,103 @@
+"""The joint network: an encoder, an intent head on the pooled text, and heads on every word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sqz_nlu.encoder.model import SqueezeBertEncoder, mean_pool
+from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.training.dataset import IGNORE, Batch
+
+_INTENT_SCALE = 16.0
+_ROLE_WEIGHT = 0.5
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the network says.
+
+    Attributes:
+        pooled: mean of the token states, scaled to unit length, ``[batch, hidden]``.
+        intents: logits, ``[batch, intents]``.
+        words: logits of tags, roles and groups side by side, ``[batch, tokens, classes]``.
+    """
+
+    pooled: Tensor
+    intents: Tensor
+    words: Tensor
+
+
+class JointNetwork(nn.Module):
+    """Encoder and heads.
+
+    Args:
+        encoder: fine-tuned together with the heads.
+        labels: sizes of the heads.
+        drop_rate: dropout of what the heads see.
+    """
+
+    def __init__(self, encoder: SqueezeBertEncoder, labels: LabelSpace, drop_rate: float) -> None:
+        super().__init__()
+        width = encoder.config.hidden_size
+        self.encoder = encoder
+        self.sizes = [len(labels.tags), len(labels.role_classes), len(labels.group_classes)]
+        self.intent_head = nn.Linear(width, len(labels.intents))
+        self.word_head = nn.Linear(width, sum(self.sizes))
+        self.dropout = nn.Dropout(drop_rate)
+        for head in (self.intent_head, self.word_head):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Output:
+        """Runs on token ids and mask, both ``[batch, tokens]``."""
+        states = self.encoder(ids, mask)
+        pooled = F.normalize(mean_pool(states, mask), dim=-1)
+        intents = _INTENT_SCALE * self.intent_head(self.dropout(pooled))
+        return Output(pooled, intents, self.word_head(self.dropout(states)))
+
+    def losses(self, output: Output, batch: Batch, label_smoothing: float) -> dict[str, Tensor]:
+        """The loss of each head that has something to learn from the batch."""
+        losses: dict[str, Tensor] = {}
+        if output.intents.shape[1] and bool((batch.intents != IGNORE).any()):
+            losses["intent"] = F.cross_entropy(
+                output.intents, batch.intents, ignore_index=IGNORE, label_smoothing=label_smoothing
+            )
+        targets = (("entity", batch.tags, 1.0), ("role", batch.roles, _ROLE_WEIGHT))
+        parts = output.words.split(self.sizes, dim=-1)
+        for logits, (name, target, weight) in zip(
+            parts, (*targets, ("group", batch.groups, _ROLE_WEIGHT)), strict=True
+        ):
+            if logits.shape[-1] and bool((target != IGNORE).any()):
+                flat = logits.flatten(0, 1)
+                losses[name] = weight * F.cross_entropy(flat, target.flatten(), ignore_index=IGNORE)
+        return losses
+
+    @torch.no_grad()
+    def initialise_intents(self, batches: Iterable[Batch]) -> None:
+        """Points each intent's weight at the centre of its examples, seen from the centre of all.
+
+        A class of one or five examples then starts as a nearest-centroid classifier, which
+        gradient descent only has to refine.
+        """
+        total = torch.zeros_like(self.intent_head.weight)
+        counts = torch.zeros(len(total), device=total.device)
+        for batch in batches:
+            known = batch.intents != IGNORE
+            pooled = F.normalize(mean_pool(self.encoder(batch.ids, batch.mask), batch.mask), dim=-1)
+            total.index_add_(0, batch.intents[known], pooled[known])
+            counts.index_add_(0, batch.intents[known], torch.ones(int(known.sum()), device=total.device))
+        if not counts.sum():
+            return
+        centre = total.sum(0) / counts.sum()
+        direction = F.normalize(total / counts.clamp(min=1.0)[:, None] - centre, dim=-1)
+        self.intent_head.weight.copy_(direction)
+        self.intent_head.bias.copy_(-direction @ centre)
+
+    def intent_weights(self) -> tuple[Tensor, Tensor]:
+        """The intent head with its scale folded in: weight ``[intents, hidden]`` and bias."""
+        return _INTENT_SCALE * self.intent_head.weight, _INTENT_SCALE * self.intent_head.bias

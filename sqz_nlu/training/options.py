@@ -1,0 +1,187 @@
+"""Training options, named and meant as those of Rasa's DIETClassifier where it has them."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqz_nlu.errors import OptionError, did_you_mean
+
+_ALIASES = {"BILOU_flag": "bilou_flag"}
+
+_DIET_ONLY = frozenset(
+    "batch_strategy concat_dimension connection_density constrain_similarities dense_dimension "
+    "drop_rate_attention drop_small_last_batch embedding_dimension featurizers hidden_layers_sizes "
+    "key_relative_attention loss_type max_relative_position maximum_negative_similarity "
+    "maximum_positive_similarity model_confidence negative_margin_scale number_of_attention_heads "
+    "number_of_negative_examples number_of_transformer_layers regularization_constant run_eagerly "
+    "scale_loss share_hidden_layers similarity_type transformer_size unidirectional_encoder "
+    "use_dense_input_dropout use_key_relative_attention use_masked_language_model "
+    "use_maximum_negative_similarity use_sparse_input_dropout use_value_relative_attention "
+    "tensorboard_log_directory tensorboard_log_level".split()
+)
+
+
+def _range(default: Any, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What a user can say about training and answering.
+
+    Attributes:
+        model: the encoder: ``embedded``, a hub id or a local folder.
+        offline: never contact the hub.
+        epochs: passes over the examples.
+        batch_size: examples a step.
+        learning_rate: AdamW's peak for the encoder's last layer.
+        head_learning_rate: AdamW's peak for the heads.
+        layer_learning_rate_decay: factor from one encoder layer to the one below.
+        warmup: share of the steps over which the rates rise; after it they fall to zero as a cosine.
+        weight_decay: AdamW's.
+        drop_rate: dropout of what the heads see.
+        label_smoothing: share of the intent target spread over all intents.
+        freeze_embeddings: whether word and position embeddings keep their values.
+        frozen_layers: encoder layers, from the bottom, that keep their values.
+        max_sequence_length: longest text in tokens; what is beyond is not seen.
+        random_seed: of order and dropout; without one, one is drawn.
+        intent_classification: whether to learn intents.
+        entity_recognition: whether to learn entities.
+        bilou_flag: tag words with BILOU prefixes.
+        split_entities_by_comma: whether a comma ends an entity, for all types or by type.
+        ranking_length: intents reported; 0 for all.
+        renormalize_confidences: let the reported confidences sum to one.
+        evaluate_on_number_of_examples: examples kept out of training to evaluate on.
+        evaluate_every_number_of_epochs: how often; -1 only at the end.
+        early_stopping_patience: evaluations without improvement after which training stops and the
+            best weights are kept; 0 never stops. Needs ``evaluate_on_number_of_examples``.
+        quantization: ``auto`` writes an int8 graph where it agrees with the float one and a float graph
+            otherwise; ``int8`` fails otherwise; ``none`` always writes float.
+        device: for training: ``auto``, ``cpu`` or ``cuda``.
+        intra_op_num_threads: threads for one parse.
+    """
+
+    model: str = "embedded"
+    offline: bool = False
+    epochs: int = _range(12, 1)
+    batch_size: int = _range(32, 1)
+    learning_rate: float = _range(4e-4, 0.0)
+    head_learning_rate: float = _range(4e-3, 0.0)
+    layer_learning_rate_decay: float = _range(0.9, 0.0, 1.0)
+    warmup: float = _range(0.1, 0.0, 1.0)
+    weight_decay: float = _range(0.01, 0.0)
+    drop_rate: float = _range(0.1, 0.0, 0.95)
+    label_smoothing: float = _range(0.05, 0.0, 0.5)
+    freeze_embeddings: bool = True
+    frozen_layers: int = _range(0, 0)
+    max_sequence_length: int = _range(256, 3)
+    random_seed: int | None = None
+    intent_classification: bool = True
+    entity_recognition: bool = True
+    bilou_flag: bool = True
+    split_entities_by_comma: bool | dict[str, bool] = True
+    ranking_length: int = _range(10, 0)
+    renormalize_confidences: bool = False
+    evaluate_on_number_of_examples: int = _range(0, 0)
+    evaluate_every_number_of_epochs: int = _range(20, -1)
+    early_stopping_patience: int = _range(0, 0)
+    quantization: Literal["auto", "int8", "none"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    intra_op_num_threads: int = _range(1, 1)
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every option as a configuration names it, with its default."""
+        names = {value: key for key, value in _ALIASES.items()}
+        return {names.get(f.name, f.name): f.default for f in dataclasses.fields(cls)}
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> TrainingOptions:
+        """Checks a configuration strictly.
+
+        Raises:
+            OptionError: an option is unknown, of the wrong type or out of range.
+        """
+        known = cls.defaults()
+        hints = typing.get_type_hints(cls)
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        values: dict[str, Any] = {}
+        for key, value in config.items():
+            if key not in known:
+                raise OptionError(_unknown(key, known))
+            name = _ALIASES.get(key, key)
+            if isinstance(value, int) and not isinstance(value, bool) and hints[name] is float:
+                value = float(value)
+            _check_type(key, value, hints[name])
+            _check_range(key, value, fields[name].metadata)
+            values[name] = value
+        options = cls(**values)
+        options._check_together()
+        return options
+
+    def _check_together(self) -> None:
+        if not (self.intent_classification or self.entity_recognition):
+            raise OptionError(
+                "intent_classification and entity_recognition are both false: there is nothing to "
+                "learn. Set at least one to true."
+            )
+        if self.evaluate_every_number_of_epochs == 0:
+            raise OptionError(
+                "evaluate_every_number_of_epochs is 0; expected 1 or more, or -1 for only at the end."
+            )
+        if self.early_stopping_patience and not self.evaluate_on_number_of_examples:
+            raise OptionError(
+                f"early_stopping_patience is {self.early_stopping_patience}, but no examples are held "
+                "out. Set evaluate_on_number_of_examples as well."
+            )
+
+
+def _unknown(key: str, known: Mapping[str, Any]) -> str:
+    if key in _DIET_ONLY:
+        return f"The option '{key}' belongs to DIETClassifier and has no counterpart here. Remove it."
+    return f"Unknown option '{key}'.{did_you_mean(key, known)} Known options: {', '.join(sorted(known))}."
+
+
+def _check_type(key: str, value: Any, hint: Any) -> None:
+    if not _fits(value, hint):
+        raise OptionError(
+            f"The option '{key}' is {value!r} ({type(value).__name__}); expected {_describe(hint)}."
+        )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return value in arguments
+    if origin is types.UnionType:
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            _fits(k, arguments[0]) and _fits(v, arguments[1]) for k, v in value.items()
+        )
+    return type(value) is hint
+
+
+def _describe(hint: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    names[type(None)] = "nothing"
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) is types.UnionType:
+        return " or ".join(_describe(argument) for argument in typing.get_args(hint))
+    if typing.get_origin(hint) is dict:
+        key, value = map(_describe, typing.get_args(hint))
+        return f"a mapping from {key} to {value}"
+    return names[hint]
+
+
+def _check_range(key: str, value: Any, limits: Mapping[str, Any]) -> None:
+    low, high = limits.get("low"), limits.get("high")
+    if (low is not None and value < low) or (high is not None and value > high):
+        allowed = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise OptionError(f"The option '{key}' is {value}; expected {allowed}.")

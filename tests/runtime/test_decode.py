@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from sqz_nlu.runtime.decode import (
+    EntityDecoder,
+    TaggedSpan,
+    decode_bilou,
+    decode_plain,
+    log_softmax,
+    rank_intents,
+    split_at_commas,
+)
+from sqz_nlu.runtime.labels import LabelSpace
+
+
+def valid(previous: str, tag: str) -> bool:
+    """BILOU's grammar, said directly; "" is the edge of the sentence."""
+    if previous[:1] in ("B", "I"):
+        return tag[:1] in ("I", "L") and tag[2:] == previous[2:]
+    return tag[:1] not in ("I", "L")
+
+
+def all_taggings(tags: tuple[str, ...], words: int):
+    for path in itertools.product(range(len(tags)), repeat=words):
+        names = ["", *(tags[index] for index in path), ""]
+        if all(valid(a, b) for a, b in itertools.pairwise(names)):
+            yield path
+
+
+@pytest.mark.parametrize("types", [1, 2])
+@pytest.mark.parametrize("words", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_viterbi_and_marginals_equal_brute_force(types: int, words: int, seed: int) -> None:
+    labels = LabelSpace(entities=tuple("xy"[:types]))
+    logits = np.random.default_rng(seed).normal(scale=2.0, size=(words, len(labels.tags)))
+    scores = log_softmax(logits)
+    paths = list(all_taggings(labels.tags, words))
+    weights = np.exp([sum(scores[w, t] for w, t in enumerate(path)) for path in paths])
+    best = paths[int(np.argmax(weights))]
+    marginal = np.zeros_like(scores)
+    for path, weight in zip(paths, weights / weights.sum(), strict=True):
+        marginal[np.arange(words), list(path)] += weight
+
+    spans = decode_bilou(logits, types)
+
+    tags = ["O"] * words
+    for span in spans:
+        names = labels.span_tags(labels.entities[span.entity], span.last - span.first + 1)
+        tags[span.first : span.last + 1] = names
+    assert tags == [labels.tags[index] for index in best]
+    for span in spans:
+        rows = range(span.first, span.last + 1)
+        expected = min(marginal[word, labels.tags.index(tags[word])] for word in rows)
+        assert span.confidence == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_invalid_greedy_tagging_is_repaired() -> None:
+    labels = LabelSpace(entities=("x",))
+    begin, last = labels.tags.index("B-x"), labels.tags.index("L-x")
+    logits = np.zeros((3, len(labels.tags)))
+    logits[0, begin] = 5.0  # greedy would read B-x O L-x, which is no entity
+    logits[2, last] = 5.0
+    spans = decode_bilou(logits, 1)
+    assert [(span.first, span.last) for span in spans] == [(0, 2)]
+
+
+def test_two_hundred_types_and_no_words() -> None:
+    logits = np.random.default_rng(0).normal(size=(40, 801))
+    spans = decode_bilou(logits, 200)
+    assert all(a.last < b.first for a, b in itertools.pairwise(spans))
+    assert decode_bilou(np.zeros((0, 801)), 200) == []
+    assert decode_plain(np.zeros((0, 5))) == []
+
+
+def test_extreme_logits_stay_finite() -> None:
+    logits = np.full((3, 5), -1e4)
+    logits[:, 4] = 1e4
+    confidences = [span.confidence for span in decode_bilou(logits, 1)]
+    assert confidences == pytest.approx([1.0, 1.0, 1.0])
+
+
+def test_plain_tags_merge_neighbours_of_one_type() -> None:
+    logits = np.eye(3)[[1, 1, 0, 2, 1]] * 9.0
+    spans = decode_plain(logits)
+    assert [(s.first, s.last, s.entity) for s in spans] == [(0, 1, 0), (3, 3, 1), (4, 4, 0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("milk, bread", [(0, 0), (2, 2)]),
+        ("milk bread", [(0, 1)]),
+        ("1,000", [(0, 2)]),
+        ("milk,", [(0, 0)]),
+        (",", []),
+    ],
+)
+def test_commas_split_entities_but_not_numbers(text: str, pieces: list[tuple[int, int]]) -> None:
+    words, position = [], 0
+    for word in text.replace(",", " , ").split():
+        start = text.index(word, position)
+        words.append((start, start + len(word)))
+        position = start + len(word)
+    whole = TaggedSpan(0, len(words) - 1, 0, 0.5)
+    found = split_at_commas(whole, tuple(words), text)
+    assert [(s.first, s.last) for s in found] == pieces
+
+
+def test_roles_are_limited_to_those_seen_with_the_type() -> None:
+    labels = LabelSpace(
+        entities=("city", "room"),
+        roles=("from", "to"),
+        roles_of={"city": ("from", "to"), "room": (None,)},
+        bilou=False,
+    )
+    decoder = EntityDecoder(labels, {}, True)
+    tags = np.eye(3)[[1, 2]] * 9.0
+    roles = np.array([[9.0, 2.0, 1.0], [0.0, 9.0, 0.0]])  # "no role" wins by far, then "from"
+    city, room = decoder.decode(np.hstack([tags, roles]), ((0, 5), (6, 10)), "paris hall")
+    assert (city.entity, city.role, room.entity, room.role) == ("city", "from", "room", None)
+    assert 0.5 < city.confidence_role <= 1.0
+    assert room.confidence_role is None
+
+
+def test_ranking() -> None:
+    logits, names = [1.0, 3.0, 2.0], ("a", "b", "c")
+    intent, ranking = rank_intents(logits, names, 1.0, 2, renormalize=False)
+    assert [i.name for i in ranking] == ["b", "c"]
+    assert intent == ranking[0]
+    assert sum(i.confidence for i in ranking) < 1.0
+    _, renormalised = rank_intents(logits, names, 1.0, 2, renormalize=True)
+    assert sum(i.confidence for i in renormalised) == pytest.approx(1.0)
+    _, everything = rank_intents(logits, names, 1.0, 0, renormalize=False)
+    assert sum(i.confidence for i in everything) == pytest.approx(1.0)
+    cool = rank_intents(logits, names, 0.5, 0, renormalize=False)[0].confidence
+    assert cool > intent.confidence
+    assert all(type(i.confidence) is float for i in everything)

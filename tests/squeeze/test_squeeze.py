@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import lzma
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_tokenizer
+from safetensors.torch import load_file, save_file
+from transformers import BertConfig, BertModel, SqueezeBertModel
+
+from sqz_nlu.encoder.load import load_encoder
+from sqz_nlu.encoder.source import find_encoder
+from sqz_nlu.errors import EncoderError, SqueezeError
+from sqz_nlu.squeeze.convert import kept_layers, load_teacher, new_student
+from sqz_nlu.squeeze.corpus import plan_batches, read_lines, tokenize
+from sqz_nlu.squeeze.distil import CHECKPOINT, Distillation, squeeze
+from sqz_nlu.squeeze.options import SqueezeOptions
+
+SENTENCES = ["turn on the light", "fly from paris to london", "hello", "the kitchen light is off", "bye bye"]
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> Path:
+    """A random tiny BERT in the hub's format."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("teacher")
+    config = BertConfig(
+        vocab_size=tiny_tokenizer().get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).eval().save_pretrained(folder)
+    tiny_tokenizer().save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "text.txt.xz"
+    rng = np.random.default_rng(0)
+    lines = [" ".join(rng.permutation(sentence.split())) for sentence in SENTENCES * 60]
+    path.write_bytes(lzma.compress("\n".join(lines).encode()))
+    return path
+
+
+def options(teacher: Path, corpus: Path, out: Path, **changes) -> SqueezeOptions:
+    fields = {"layers": 2, "tokens": 9000, "batch_tokens": 120, "max_length": 24, "learning_rate": 5e-3}
+    return SqueezeOptions(str(teacher), (corpus,), out, **fields | changes)
+
+
+def test_a_bert_is_a_squeezebert_with_one_group(teacher: Path) -> None:
+    converted, tokenizer = load_teacher(str(teacher))
+    original = BertModel.from_pretrained(teacher).eval()
+    encoding = tokenizer.encode_batch(["turn on the light", "fly from paris to london"])
+    width = max(len(e.ids) for e in encoding)
+    ids = torch.tensor([e.ids + [0] * (width - len(e.ids)) for e in encoding])
+    mask = (ids != 0).long()
+    expected = original(ids, mask).last_hidden_state
+    assert torch.allclose(converted(ids, mask)[mask.bool()], expected[mask.bool()], atol=1e-5)
+
+
+def test_a_student_keeps_what_it_can(teacher: Path) -> None:
+    source, _ = load_teacher(str(teacher))
+    student = new_student(source, groups=4, post_attention_groups=1, layers=2)
+    assert student.config.q_groups == 4
+    kept = source.encoder.layers[1]
+    first = student.encoder.layers[0]
+    assert torch.equal(first.post_attention.conv1d.weight, kept.post_attention.conv1d.weight)
+    blocks = first.attention.query.weight.view(4, 8, 8)
+    for group in range(4):
+        rows = slice(8 * group, 8 * group + 8)
+        assert torch.equal(blocks[group], kept.attention.query.weight[rows, rows, 0])
+    assert kept_layers(6, 3) == [1, 3, 5]
+    assert kept_layers(4, 4) == [0, 1, 2, 3]
+
+
+def test_distilling_brings_the_student_close_and_transformers_can_read_it(
+    teacher: Path, corpus: Path, tmp_path: Path
+) -> None:
+    out = squeeze(options(teacher, corpus, tmp_path / "out"), progress=False)
+    history = json.loads((out / "squeeze.json").read_text())["history"]
+    assert history[-1]["pooled"] < 0.5 * history[0]["pooled"]
+    assert not (out / CHECKPOINT).exists()
+    ours = load_encoder(find_encoder(out))
+    theirs = SqueezeBertModel.from_pretrained(out).eval()
+    ids = torch.randint(5, 60, (3, 8))
+    expected = theirs(ids).last_hidden_state
+    assert torch.allclose(ours(ids, torch.ones_like(ids)), expected, atol=1e-5)
+
+
+def _squeeze_slowly(run: SqueezeOptions) -> None:
+    original = Distillation.advance
+
+    def advance(self: Distillation):
+        if self.step == 20:
+            self.save(run.out / CHECKPOINT)
+        if self.step > 25:
+            time.sleep(60)
+        return original(self)
+
+    Distillation.advance = advance
+    squeeze(run, progress=False)
+
+
+def test_killed_and_resumed_it_ends_where_an_undisturbed_run_ends(
+    teacher: Path, corpus: Path, tmp_path: Path
+) -> None:
+    whole = squeeze(options(teacher, corpus, tmp_path / "whole"), progress=False)
+    run = options(teacher, corpus, tmp_path / "killed")
+    process = multiprocessing.get_context("spawn").Process(target=_squeeze_slowly, args=(run,))
+    process.start()
+    deadline = time.monotonic() + 120
+    while not (run.out / CHECKPOINT).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert not (run.out / "model.safetensors").exists()
+    squeeze(run, progress=False)
+    expected, resumed = (load_file(folder / "model.safetensors") for folder in (whole, run.out))
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_refused(
+    teacher: Path, corpus: Path, tmp_path: Path
+) -> None:
+    run = Distillation(options(teacher, corpus, tmp_path))
+    run.save(tmp_path / CHECKPOINT)
+    with pytest.raises(SqueezeError, match="other settings"):
+        squeeze(options(teacher, corpus, tmp_path, groups=2), progress=False)
+    (tmp_path / CHECKPOINT).write_bytes(b"damaged")
+    with pytest.raises(SqueezeError, match="cannot be read"):
+        squeeze(options(teacher, corpus, tmp_path), progress=False)
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(
+    teacher: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Distillation(options(teacher, corpus, tmp_path))
+    run.save(tmp_path / CHECKPOINT)
+    before = (tmp_path / CHECKPOINT).read_bytes()
+
+    def full(state, path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(SqueezeError, match="No space left"):
+        run.save(tmp_path / CHECKPOINT)
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+def test_bad_input_is_one_clear_line(teacher: Path, corpus: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n \n")
+    broken = tmp_path / "broken.txt.xz"
+    broken.write_bytes(b"not xz")
+    other = tmp_path / "gpt"
+    other.mkdir()
+    (other / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    save_file({"w": torch.zeros(1)}, other / "model.safetensors")
+    tiny_tokenizer().save(str(other / "tokenizer.json"))
+    cases = [
+        ({"corpus": (empty,)}, SqueezeError, "no text"),
+        ({"corpus": (tmp_path / "none.txt",)}, SqueezeError, "no corpus file"),
+        ({"corpus": (broken,)}, SqueezeError, "cannot be read"),
+        ({"groups": 3}, EncoderError, "3 groups do not divide"),
+        ({"layers": 9}, SqueezeError, "the teacher has 4"),
+        ({"teacher": str(other)}, SqueezeError, "model_type 'gpt2'"),
+        ({"teacher": "./nowhere"}, SqueezeError, "No teacher was found"),
+    ]
+    for change, kind, message in cases:
+        fields = {"teacher": str(teacher), "corpus": (corpus,), "out": tmp_path / "out", "tokens": 500}
+        with pytest.raises(kind, match=message):
+            squeeze(SqueezeOptions(**fields | change), progress=False)
+    with pytest.raises(SqueezeError, match="groups is 0"):
+        options(teacher, corpus, tmp_path, groups=0)
+
+
+def test_batches_cover_the_text_within_their_size(corpus: Path) -> None:
+    text = tokenize([corpus, corpus], tiny_tokenizer(), 24)
+    assert text.lines == {"text.txt.xz": 2 * len(list(read_lines(corpus)))}
+    total = int(text.lengths.sum())
+    batches = plan_batches(text.lengths, total, 120, seed=1)
+    seen = np.concatenate(batches)
+    assert len(np.unique(seen)) == len(seen) == len(text.lengths)
+    for rows in batches:
+        ids, mask = text.batch(rows)
+        assert ids.size <= 120
+        assert (mask.sum(1) == text.lengths[rows]).all()
+    again = plan_batches(text.lengths, total, 120, seed=1)
+    assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+    assert sum(int(text.lengths[b].sum()) for b in plan_batches(text.lengths, 3 * total, 120, 1)) >= 3 * total
+
+
+def test_a_squeezed_encoder_trains(teacher: Path, corpus: Path, tmp_path: Path, tiny_examples) -> None:
+    from sqz_nlu.fit import fit
+    from sqz_nlu.training.options import TrainingOptions
+
+    out = squeeze(options(teacher, corpus, tmp_path / "out", tokens=1000), progress=False)
+    report = fit(tiny_examples, TrainingOptions(model=str(out), epochs=1), tmp_path / "bundle")
+    assert report.bundle.is_dir()
