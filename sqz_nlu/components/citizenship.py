@@ -24,7 +24,7 @@ def announce_extractor(component: type) -> None:
     extractors = default_recipe_validator.TRAINABLE_EXTRACTORS
     if component not in extractors:
         extractors.append(component)
-        warnings.filterwarnings("ignore", message=_ROLES_WARNING, category=UserWarning)
+    warnings.filterwarnings("ignore", message=_ROLES_WARNING, category=UserWarning)
     announce_confidences(component)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 from rasa.engine.graph import ExecutionContext
@@ -74,8 +78,29 @@ class BlankSpacyTokenizer(Tokenizer):
         return list(self._apply_token_pattern(words))
 
 
+@contextlib.contextmanager
+def _torch_hidden() -> Iterator[None]:
+    """Keeps spaCy's import from importing torch, which tokenization has no use for.
+
+    thinc, below spaCy, imports torch where it is installed: seconds and hundreds of megabytes for every
+    ``rasa run``. Where torch is loaded already, or a package is installed that runs spaCy's models on torch,
+    nothing is hidden.
+    """
+    users = ("spacy_transformers", "spacy_curated_transformers", "spacy_llm")
+    needed = any(importlib.util.find_spec(user) is not None for user in users)
+    if needed or "torch" in sys.modules or "thinc" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]  # makes `import torch` an ImportError
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+
+
 def _rules(language: Any) -> Any:
-    import spacy
+    with _torch_hidden():
+        import spacy
 
     if not isinstance(language, str):
         raise InvalidConfigException(

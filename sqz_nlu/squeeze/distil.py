@@ -235,8 +235,8 @@ def _point(run: Distillation, losses: Losses) -> dict[str, Any]:
     return {
         "step": run.step,
         "tokens": run.tokens,
-        "layers": [round(float(loss), 5) for loss in losses.layers],
-        "pooled": round(float(losses.pooled), 5),
+        "layers": [round(loss, 5) for loss in losses.layers.tolist()],
+        "pooled": round(losses.pooled.item(), 5),
     }
 
 

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _CALIBRATION_SHARE = 0.1
 _CALIBRATION_MINIMUM = 50
+_LATE_SHARE = 4  # one epoch in four, at the end, sees the held-out examples too
 _EVALUATION_BATCH = 64
 _STEPS_PER_EPOCH = 24
 
@@ -48,7 +49,8 @@ def train(network: JointNetwork, rows: Sequence[Row], options: TrainingOptions) 
     """Trains ``network`` in place.
 
     Unless examples are held out on request, a tenth of them stays out for the first three quarters of the
-    epochs: the confidences are calibrated on it, then it joins the rest. No example is lost.
+    epochs: the confidences are calibrated on it, then it joins the rest. No example is lost. Without
+    four epochs or 50 examples nothing is held out, and confidences stay uncalibrated.
 
     Args:
         network: encoder and heads.
@@ -63,16 +65,15 @@ def train(network: JointNetwork, rows: Sequence[Row], options: TrainingOptions) 
     rng = np.random.default_rng(seed)
     run = _Run(network, options, rng, _device(options.device))
     asked = min(options.evaluate_on_number_of_examples, len(rows) // 2)
-    held, kept = _split(rows, asked or _calibration_size(len(rows)), rng)
+    late = options.epochs // _LATE_SHARE
+    held, kept = _split(rows, asked or (_calibration_size(len(rows)) if late else 0), rng)
     network.to(run.device).eval()
-    with torch.inference_mode(False):
-        network.initialise_intents(b.to(run.device) for b in ordered_batches(rows, _EVALUATION_BATCH))
+    network.initialise_intents(b.to(run.device) for b in ordered_batches(kept, _EVALUATION_BATCH))
     result = Training()
     if asked or not held:
         run.fit(kept, options.epochs, result, held if asked else [])
         run.calibrate(held, result)
     else:
-        late = max(1, options.epochs // 4) if options.epochs > 1 else 0
         run.schedule_for(len(kept), options.epochs)
         run.fit(kept, options.epochs - late, result)
         run.calibrate(held, result)

@@ -28,7 +28,7 @@ def test_words_by_the_rules_of_the_language(text: str, lang: str, words: list[st
 
 
 def test_token_pattern() -> None:
-    assert [t.text for t in tokens("red-green", token_pattern=r"\w+")] == ["red", "green"]
+    assert [t.text for t in tokens("red_green blue", token_pattern="[a-z]+")] == ["red", "green", "blue"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from conftest import tiny_config
+from tiny import tiny_config
 from transformers import SqueezeBertModel
 
 from sqz_nlu.encoder.load import assign_weights

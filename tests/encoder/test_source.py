@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_config, tiny_tokenizer
+from tiny import tiny_config, tiny_tokenizer
 
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters, read_weights
 from sqz_nlu.encoder.source import find_encoder

@@ -7,8 +7,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from conftest import tiny_config
 from onnx import numpy_helper
+from tiny import tiny_config
 
 from sqz_nlu.encoder.load import numpy_parameters
 from sqz_nlu.encoder.model import SqueezeBertEncoder, mean_pool

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import tiny_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import tiny_tokenizer
 
 from sqz_nlu.runtime.text import TextEncoder
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_tokenizer
 from safetensors.torch import load_file, save_file
+from tiny import tiny_tokenizer
 from transformers import BertConfig, BertModel, SqueezeBertModel
 
 from sqz_nlu.encoder.load import load_encoder

@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from conftest import annotated, tiny_tokenizer
+from tiny import annotated, tiny_tokenizer
 
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.text import TextEncoder

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import annotated
+from tiny import annotated
 
 from sqz_nlu import Interpreter
 from sqz_nlu.errors import DataError, EncoderError, OptionError
