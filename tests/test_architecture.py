@@ -17,10 +17,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sqz_nlu"
 # Room -> rooms it may import from. Everything may import from errors and _version.
 ARROWS: dict[str, set[str]] = {
     "components": {"fit", "training", "encoder", "runtime"},
-    "cli": {"serving", "fit", "export", "squeeze", "training", "encoder", "runtime"},
-    "serving": {"runtime"},
+    "cli": {"export", "squeeze", "encoder", "runtime"},
     "fit": {"export", "training", "encoder", "runtime"},
-    "export": {"training", "encoder", "runtime"},
+    "export": {"encoder", "runtime"},
     "training": {"encoder", "runtime"},
     "squeeze": {"encoder"},
     "encoder": set(),
@@ -48,7 +47,7 @@ LIGHT: dict[str, set[str]] = {
     "__init__": set(),
 }
 # Rooms whose import must not load torch, not even through other rooms.
-WITHOUT_TORCH = {"cli", "components", "runtime", "serving"}
+WITHOUT_TORCH = {"cli", "components", "runtime"}
 
 MOST_LINES = 400
 MOST_LINES_OF_INIT = 40

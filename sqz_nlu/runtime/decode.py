@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -186,6 +186,27 @@ def decode_plain(logits: npt.ArrayLike) -> list[TaggedSpan]:
     return spans
 
 
+def merge_touching(spans: Sequence[TaggedSpan], kept_apart: Container[int]) -> list[TaggedSpan]:
+    """Joins spans of one type that follow each other directly, except of types in ``kept_apart``.
+
+    A word that is an entity of its own elsewhere ("peanut", "butter") draws a model to tag it so in a longer
+    name, too. Where the training data never has two entities of the type side by side, one is meant.
+    """
+    merged: list[TaggedSpan] = []
+    for span in spans:
+        before = merged[-1] if merged else None
+        if (
+            before is not None
+            and (before.entity, before.last + 1) == (span.entity, span.first)
+            and span.entity not in kept_apart
+        ):
+            confidence = min(before.confidence, span.confidence)
+            merged[-1] = TaggedSpan(before.first, span.last, span.entity, confidence)
+        else:
+            merged.append(span)
+    return merged
+
+
 def split_at_commas(span: TaggedSpan, words: tuple[Span, ...], text: str) -> list[TaggedSpan]:
     """Cuts a span at its commas, except inside numbers such as ``1,000``."""
     pieces, first = [], span.first
@@ -231,6 +252,8 @@ class EntityDecoder:
             spans = decode_bilou(entity_logits, len(labels.entities))
         else:
             spans = decode_plain(entity_logits)
+        kept_apart = {labels.entities.index(name) for name in labels.touching}
+        spans = merge_touching(spans, kept_apart)
         found = []
         for whole in spans:
             name = labels.entities[whole.entity]

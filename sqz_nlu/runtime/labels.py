@@ -22,6 +22,7 @@ class LabelSpace:
         roles_of: the roles that an entity type was seen with; ``None`` stands for "without a role".
         groups_of: likewise for groups.
         bilou: whether words are tagged with BILOU prefixes or with bare entity types.
+        touching: entity types of which two were seen side by side, without a word between.
     """
 
     intents: tuple[str, ...] = ()
@@ -31,6 +32,7 @@ class LabelSpace:
     roles_of: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     groups_of: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
     bilou: bool = True
+    touching: tuple[str, ...] = ()
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -69,6 +71,7 @@ class LabelSpace:
             "roles_of": {key: list(value) for key, value in sorted(self.roles_of.items())},
             "groups_of": {key: list(value) for key, value in sorted(self.groups_of.items())},
             "bilou": self.bilou,
+            "touching": list(self.touching),
         }
 
     @classmethod
@@ -82,6 +85,7 @@ class LabelSpace:
             roles_of={key: tuple(value) for key, value in data["roles_of"].items()},
             groups_of={key: tuple(value) for key, value in data["groups_of"].items()},
             bilou=bool(data["bilou"]),
+            touching=tuple(data["touching"]),
         )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqz_nlu.runtime.labels import LabelSpace, sorted_labels
@@ -131,7 +132,17 @@ def label_space(examples: Iterable[Example], intents: bool, entities: bool, bilo
         roles_of={entity: _none_first(seen) for entity, seen in roles_of.items()},
         groups_of={entity: _none_first(seen) for entity, seen in groups_of.items()},
         bilou=bilou,
+        touching=sorted_labels(_touching(examples)) if entities else (),
     )
+
+
+def _touching(examples: Iterable[Example]) -> Iterator[str]:
+    """Types of entities that stand side by side with nothing but white space between."""
+    for example in examples:
+        spans = sorted(example.entities, key=lambda span: span.start)
+        for left, right in itertools.pairwise(spans):
+            if left.entity == right.entity and not example.text[left.end : right.start].strip():
+                yield left.entity
 
 
 def _none_first(seen: set[str | None]) -> tuple[str | None, ...]:

@@ -11,6 +11,7 @@ from sqz_nlu.runtime.decode import (
     decode_bilou,
     decode_plain,
     log_softmax,
+    merge_touching,
     rank_intents,
     split_at_commas,
 )
@@ -87,6 +88,17 @@ def test_plain_tags_merge_neighbours_of_one_type() -> None:
     logits = np.eye(3)[[1, 1, 0, 2, 1]] * 9.0
     spans = decode_plain(logits)
     assert [(s.first, s.last, s.entity) for s in spans] == [(0, 1, 0), (3, 3, 1), (4, 4, 0)]
+
+
+def test_touching_spans_of_a_type_are_one_unless_training_had_them_apart() -> None:
+    spans = [
+        TaggedSpan(0, 0, 1, 0.9),
+        TaggedSpan(1, 2, 1, 0.8),
+        TaggedSpan(3, 3, 0, 0.7),
+        TaggedSpan(5, 5, 0, 1.0),
+    ]
+    assert merge_touching(spans, ()) == [TaggedSpan(0, 2, 1, 0.8), *spans[2:]]
+    assert merge_touching(spans, {1}) == spans
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,10 @@ def test_label_space_and_its_json() -> None:
     )
     assert labels.roles_of == {"city": ("from", "to"), "room": (None,)}
     assert labels.groups_of["room"] == (None, "1")
+    assert labels.touching == ()
     assert LabelSpace.from_dict(labels.to_dict()) == labels
+    both = label_space([annotated("<hi|x> <on|x>, <off|y> and <off|y>", None)], True, True, True)
+    assert both.touching == ("x",)
     assert label_space(examples, False, False, True) == LabelSpace()
 
 
