@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rasa.shared.utils.io
 from rasa.engine.graph import ExecutionContext, GraphComponent
@@ -26,6 +28,9 @@ from sqz_nlu.errors import BundleError, DataError, EncoderError, OptionError, Sq
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.results import NO_INTENT, ParseResult
 from sqz_nlu.training.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from sqz_nlu.fit import FitReport
 
 logger = logging.getLogger(__name__)
 
@@ -156,18 +161,22 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
                 type(self).__name__,
             )
         try:
-            with self._model_storage.write_to(self._resource) as folder:
-                self._fit(fit, training_data, folder / BUNDLE)
+            with tempfile.TemporaryDirectory() as folder:
+                report = fit(to_examples(training_data), self._options, Path(folder) / BUNDLE)
+                with self._model_storage.write_to(self._resource) as stored:
+                    shutil.rmtree(stored / BUNDLE, ignore_errors=True)
+                    shutil.copytree(report.bundle, stored / BUNDLE)
         except DataError as error:
             rasa.shared.utils.io.raise_warning(f"{type(self).__name__} was not trained. {error}")
         except BundleError:
             raise
         except SqzNluError as error:
             raise InvalidConfigException(f"{type(self).__name__}: {error}") from error
+        else:
+            self._log(report)
         return self._resource
 
-    def _fit(self, fit: Any, training_data: TrainingData, folder: Path) -> None:
-        report = fit(to_examples(training_data), self._options, folder)
+    def _log(self, report: FitReport) -> None:
         held_out = report.training.held_out
         if held_out:
             figures = ", ".join(f"{name} {value:.3f}" for name, value in held_out.items())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import skip_init
 
 from sqz_nlu.encoder.model import SqueezeBertEncoder, mean_pool
 from sqz_nlu.runtime.labels import LabelSpace
@@ -46,8 +47,8 @@ class JointNetwork(nn.Module):
         width = encoder.config.hidden_size
         self.encoder = encoder
         self.sizes = [len(labels.tags), len(labels.role_classes), len(labels.group_classes)]
-        self.intent_head = nn.Linear(width, len(labels.intents))
-        self.word_head = nn.Linear(width, sum(self.sizes))
+        self.intent_head = skip_init(nn.Linear, width, len(labels.intents))
+        self.word_head = skip_init(nn.Linear, width, sum(self.sizes))
         self.dropout = nn.Dropout(drop_rate)
         for head in (self.intent_head, self.word_head):
             nn.init.zeros_(head.weight)
