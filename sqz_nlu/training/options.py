@@ -68,7 +68,7 @@ class TrainingOptions:
 
     model: str = "embedded"
     offline: bool = False
-    epochs: int = _range(20, 1)
+    epochs: int = _range(16, 1)
     batch_size: int = _range(32, 1)
     learning_rate: float = _range(6e-4, 0.0)
     head_learning_rate: float = _range(4e-3, 0.0)
