@@ -76,6 +76,7 @@ dist: env ## Build the source distribution and the wheel into dist/
 
 test-nlu: train-bot ## Test the example bot's understanding on data/test/nlu.yml
 	@$(RASA) test nlu --nlu data/test/nlu.yml --model $(BOT_MODEL) --out $(BOT)/results </dev/null
+	@$(PYTHON) benchmarks/example_bot.py
 
 encoder: env ## Make the embedded encoder again (an hour): CORPUS=FOLDER
 	@[ -d "$(CORPUS)" ] || { echo "Which text? make encoder CORPUS=FOLDER with $(sort $(TEXTS:%=%.txt.xz))" >&2; exit 1; }

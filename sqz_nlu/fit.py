@@ -73,7 +73,7 @@ def fit(
     tokenizer_file = tokenizer.to_str()
     limit = min(options.max_sequence_length, encoder.config.max_position_embeddings)
     rows = encode_examples(usable, labels, TextEncoder(tokenizer, limit))
-    network = JointNetwork(encoder, labels, options.drop_rate)
+    network = JointNetwork(encoder, labels, options.drop_rate, options.drop_rate_attention)
     training = train(network, rows, options)
     model = TrainedModel(
         encoder.config,

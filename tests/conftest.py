@@ -67,6 +67,7 @@ def tiny_options(tiny_encoder):
             "head_learning_rate": 2e-2,
             "freeze_embeddings": False,
             "drop_rate": 0.0,
+            "drop_rate_attention": 0.0,
             "random_seed": 7,
             "max_sequence_length": 48,
         }

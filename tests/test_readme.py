@@ -57,7 +57,7 @@ def test_the_json_has_the_keys_of_a_parse(interpreter) -> None:
     (block,) = blocks("json")
     shown, real = json.loads(block), interpreter.parse("fly from paris to london").to_dict()
     assert set(shown) <= set(real)
-    assert set(shown["entities"][0]) == set(real["entities"][0])
+    assert set(shown["entities"][0]) == {*real["entities"][0], "processors"}  # the bot has synonyms
     for entity in shown["entities"]:
         assert shown["text"][entity["start"] : entity["end"]] == entity["value"]
 

@@ -194,6 +194,14 @@ class SqueezeBertEncoder(nn.Module):
         self.embeddings = Embeddings(config)
         self.encoder = LayerStack(config)
 
+    def set_dropout(self, hidden: float, attention: float) -> None:
+        """Changes the dropout that applies while training, of states and of attention weights."""
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = hidden
+            elif isinstance(module, SelfAttention):
+                module.dropout = attention
+
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> list[Tensor]:
         """The embeddings' output and that of every layer, each ``[batch, tokens, hidden]``."""
         mask = attention_mask.bool()[:, None, None, :]

@@ -40,9 +40,16 @@ class JointNetwork(nn.Module):
         encoder: fine-tuned together with the heads.
         labels: sizes of the heads.
         drop_rate: dropout of what the heads see.
+        drop_rate_attention: dropout of attention weights.
     """
 
-    def __init__(self, encoder: SqueezeBertEncoder, labels: LabelSpace, drop_rate: float) -> None:
+    def __init__(
+        self,
+        encoder: SqueezeBertEncoder,
+        labels: LabelSpace,
+        drop_rate: float,
+        drop_rate_attention: float,
+    ) -> None:
         super().__init__()
         width = encoder.config.hidden_size
         self.encoder = encoder
@@ -50,6 +57,7 @@ class JointNetwork(nn.Module):
         self.intent_head = skip_init(nn.Linear, width, len(labels.intents))
         self.word_head = skip_init(nn.Linear, width, sum(self.sizes))
         self.dropout = nn.Dropout(drop_rate)
+        encoder.set_dropout(0.0, drop_rate_attention)
         for head in (self.intent_head, self.word_head):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)

@@ -15,7 +15,7 @@ _ALIASES = {"BILOU_flag": "bilou_flag"}
 
 _DIET_ONLY = frozenset(
     "batch_strategy concat_dimension connection_density constrain_similarities dense_dimension "
-    "drop_rate_attention drop_small_last_batch embedding_dimension featurizers hidden_layers_sizes "
+    "drop_small_last_batch embedding_dimension featurizers hidden_layers_sizes "
     "key_relative_attention loss_type max_relative_position maximum_negative_similarity "
     "maximum_positive_similarity model_confidence negative_margin_scale number_of_attention_heads "
     "number_of_negative_examples number_of_transformer_layers regularization_constant run_eagerly "
@@ -45,6 +45,7 @@ class TrainingOptions:
         warmup: share of the steps over which the rates rise; after it they fall to zero as a cosine.
         weight_decay: AdamW's.
         drop_rate: dropout of what the heads see.
+        drop_rate_attention: dropout of the encoder's attention weights.
         label_smoothing: share of the intent target spread over all intents.
         freeze_embeddings: whether word and position embeddings keep their values.
         frozen_layers: encoder layers, from the bottom, that keep their values.
@@ -76,6 +77,7 @@ class TrainingOptions:
     warmup: float = _range(0.1, 0.0, 1.0)
     weight_decay: float = _range(0.01, 0.0)
     drop_rate: float = _range(0.1, 0.0, 0.95)
+    drop_rate_attention: float = _range(0.1, 0.0, 0.95)
     label_smoothing: float = _range(0.05, 0.0, 0.5)
     freeze_embeddings: bool = True
     frozen_layers: int = _range(0, 0)
