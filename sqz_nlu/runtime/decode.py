@@ -68,8 +68,11 @@ def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
     BILOU allows few transitions: after ``O``, ``L-x`` and ``U-x`` only ``O``, ``B-y`` and ``U-y``;
     after ``B-x`` and ``I-x`` only ``I-x`` and ``L-x``. So all a step of the Viterbi recursion
     needs from the past is one score for "outside" and one for "inside x" of each type, and the
-    cost grows with the number of types, not with its square. The confidence of a word
-    is its tag's marginal probability under the same constraints (forward-backward).
+    cost grows with the number of types, not with its square. Where the likeliest tag of every word
+    already makes a valid tagging, it is the best one and the recursion is left out.
+
+    The confidence of a span is the smallest, over its words, of the probability that the word belongs to
+    an entity of the type, whatever the prefix.
 
     Args:
         logits: ``[words, 1 + 4 * entities]`` in the order of ``LabelSpace.tags``.
@@ -82,24 +85,36 @@ def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
     words = len(scores)
     if not words or not entities:
         return []
-    outside, *blocks = np.split(scores, [1 + entities * k for k in range(4)], axis=1)
-    begin, inner, last, unit = blocks
-    path = _viterbi(outside[:, 0], begin, inner, last, unit)
-    if not any(kind == "L" or kind == "U" for kind, _ in path):
+    path = _greedy(scores, entities)
+    if path is None:
+        outside, *blocks = np.split(scores, [1 + entities * k for k in range(4)], axis=1)
+        begin, inner, last, unit = blocks
+        path = _viterbi(outside[:, 0], begin, inner, last, unit)
+    if all(kind == "O" for kind, _ in path):
         return []
-    marginal = _marginals(outside[:, 0], begin, inner, last, unit)
+    of_type = np.exp(scores[:, 1:]).reshape(words, 4, entities).sum(1)
     spans, first = [], 0
-    confidence = 1.0
     for word, (kind, entity) in enumerate(path):
-        if kind == "O":
-            continue
-        here = float(marginal[kind][word, entity])
         if kind in "BU":
-            first, confidence = word, here
-        confidence = min(confidence, here)
+            first = word
         if kind in "LU":
+            confidence = min(float(of_type[first : word + 1, entity].min()), 1.0)
             spans.append(TaggedSpan(first, word, entity, confidence))
     return spans
+
+
+def _greedy(scores: Floats, entities: int) -> list[tuple[str, int]] | None:
+    """The likeliest tag of each word as prefix and type; ``None`` if they break BILOU's grammar."""
+    path: list[tuple[str, int]] = []
+    inside: int | None = None
+    for tag in scores.argmax(1).tolist():
+        kind, entity = ("O", 0) if tag == 0 else ("BILU"[(tag - 1) // entities], (tag - 1) % entities)
+        continues = kind in "IL"
+        if continues != (inside is not None) or (continues and entity != inside):
+            return None
+        inside = entity if kind in "BI" else None
+        path.append((kind, entity))
+    return path if inside is None else None
 
 
 def _viterbi(
@@ -135,34 +150,6 @@ def _viterbi(
             inside = inside if kind == "I" else None
         path.append((kind, entity))
     return path[::-1]
-
-
-def _marginals(
-    outside: Floats, begin: Floats, inner: Floats, last: Floats, unit: Floats
-) -> dict[str, Floats]:
-    """Posterior probability of each tag of each word, ``[words, types]`` by prefix."""
-    words, types = begin.shape
-    before_out, before_in = np.zeros(words + 1), np.full((words + 1, types), _IMPOSSIBLE)
-    for word in range(words):
-        out, into = before_out[word], before_in[word]
-        ends = np.concatenate([[out + outside[word]], out + unit[word], into + last[word]])
-        before_out[word + 1] = np.logaddexp.reduce(ends)
-        before_in[word + 1] = np.logaddexp(out + begin[word], into + inner[word])
-    after_out, after_in = np.zeros(words + 1), np.full((words + 1, types), _IMPOSSIBLE)
-    for word in range(words - 1, -1, -1):
-        out, into = after_out[word + 1], after_in[word + 1]
-        starts = np.concatenate([[outside[word] + out], unit[word] + out, begin[word] + into])
-        after_out[word] = np.logaddexp.reduce(starts)
-        after_in[word] = np.logaddexp(inner[word] + into, last[word] + out)
-    total = before_out[words]
-    out_before, out_after = before_out[:-1, None], after_out[1:, None]
-    logs = {
-        "B": out_before + begin + after_in[1:],
-        "I": before_in[:-1] + inner + after_in[1:],
-        "L": before_in[:-1] + last + out_after,
-        "U": out_before + unit + out_after,
-    }
-    return {kind: np.minimum(np.exp(value - total), 1.0) for kind, value in logs.items()}
 
 
 def decode_plain(logits: npt.ArrayLike) -> list[TaggedSpan]:
@@ -276,7 +263,7 @@ def _classify(
     if not classes or not seen:
         return None, None
     allowed = [index for index, name in enumerate(classes) if name in seen]
-    if not allowed:
+    if not allowed or seen == (None,):
         return None, None
     scores = log_softmax(log_softmax(logits).mean(0)[allowed])
     best = int(scores.argmax())

@@ -8,6 +8,8 @@ import pytest
 from sqz_nlu.runtime.decode import (
     EntityDecoder,
     TaggedSpan,
+    _greedy,
+    _viterbi,
     decode_bilou,
     decode_plain,
     log_softmax,
@@ -35,16 +37,13 @@ def all_taggings(tags: tuple[str, ...], words: int):
 @pytest.mark.parametrize("types", [1, 2])
 @pytest.mark.parametrize("words", [1, 2, 3, 4])
 @pytest.mark.parametrize("seed", range(5))
-def test_viterbi_and_marginals_equal_brute_force(types: int, words: int, seed: int) -> None:
+def test_the_tagging_is_the_best_valid_one(types: int, words: int, seed: int) -> None:
     labels = LabelSpace(entities=tuple("xy"[:types]))
     logits = np.random.default_rng(seed).normal(scale=2.0, size=(words, len(labels.tags)))
     scores = log_softmax(logits)
     paths = list(all_taggings(labels.tags, words))
     weights = np.exp([sum(scores[w, t] for w, t in enumerate(path)) for path in paths])
     best = paths[int(np.argmax(weights))]
-    marginal = np.zeros_like(scores)
-    for path, weight in zip(paths, weights / weights.sum(), strict=True):
-        marginal[np.arange(words), list(path)] += weight
 
     spans = decode_bilou(logits, types)
 
@@ -54,9 +53,21 @@ def test_viterbi_and_marginals_equal_brute_force(types: int, words: int, seed: i
         tags[span.first : span.last + 1] = names
     assert tags == [labels.tags[index] for index in best]
     for span in spans:
-        rows = range(span.first, span.last + 1)
-        expected = min(marginal[word, labels.tags.index(tags[word])] for word in rows)
-        assert span.confidence == pytest.approx(expected, abs=1e-9)
+        ending = f"-{labels.entities[span.entity]}"
+        columns = [index for index, tag in enumerate(labels.tags) if tag.endswith(ending)]
+        of_type = np.exp(scores[span.first : span.last + 1, columns]).sum(1)
+        assert span.confidence == pytest.approx(of_type.min())
+
+
+def test_a_valid_greedy_tagging_is_what_the_recursion_finds() -> None:
+    labels = LabelSpace(entities=("x", "y"))
+    rng = np.random.default_rng(1)
+    for names in (["O", "B-x", "L-x", "U-y"], ["B-y", "I-y", "L-y", "B-x", "L-x"], ["U-x", "U-x"]):
+        logits = rng.normal(size=(len(names), len(labels.tags)))
+        logits[np.arange(len(names)), [labels.tags.index(name) for name in names]] += 9.0
+        scores = log_softmax(logits)
+        outside, *blocks = np.split(scores, [1, 3, 5, 7], axis=1)
+        assert _greedy(scores, 2) == _viterbi(outside[:, 0], *blocks)
 
 
 def test_an_invalid_greedy_tagging_is_repaired() -> None:
