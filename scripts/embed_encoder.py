@@ -15,9 +15,9 @@ from typing import Any
 
 os.environ.setdefault("USE_TF", "0")
 
-from sqz_nlu.encoder.source import EMBEDDED_FOLDER, find_encoder
+from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.export.encoder import export_encoder
-from sqz_nlu.runtime.bundle import CARD, describe, read_bundle, write_bundle
+from sqz_nlu.runtime.bundle import CARD, EMBEDDED_FOLDER, describe, read_bundle, write_bundle
 
 PROBE = Path(__file__).parent.parent / "benchmarks" / "results" / "probe.json"
 # Licence and public source of every text file that the recipe in the Makefile names.

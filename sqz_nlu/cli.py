@@ -134,7 +134,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _path(model: str) -> str | Path:
-    from sqz_nlu.runtime.interpreter import EMBEDDED, EMBEDDED_FOLDER
+    from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER
 
     return EMBEDDED_FOLDER if model == EMBEDDED else model
 

@@ -22,7 +22,7 @@ ARROWS: dict[str, set[str]] = {
     "export": {"encoder", "runtime"},
     "training": {"encoder", "runtime"},
     "squeeze": {"encoder"},
-    "encoder": set(),
+    "encoder": {"runtime"},
     "runtime": set(),
     "errors": set(),
     "_version": set(),

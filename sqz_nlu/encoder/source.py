@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sqz_nlu.errors import EncoderError
+from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, MODEL
 
-EMBEDDED = "embedded"
-EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-BUNDLE_WEIGHTS = "model.onnx"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
 HUB_PATTERNS = ["config.json", "tokenizer_config.json", *TOKENIZER_FILES, *WEIGHT_FILES]
 
@@ -51,7 +49,7 @@ class EncoderSource:
             raise EncoderError(
                 f"{self.config} is not valid JSON ({error}). Fetch or write the encoder again."
             ) from error
-        if self.weights.name == BUNDLE_WEIGHTS and isinstance(config, dict):
+        if self.weights.name == MODEL and isinstance(config, dict):
             config = config.get("encoder")
         seen = config.get("model_type") if isinstance(config, dict) else None
         if seen != "squeezebert":
@@ -110,7 +108,7 @@ def _inspect(name: str, folder: Path) -> EncoderSource:
         name=name,
         folder=folder,
         config=first("configuration", ("config.json",)),
-        weights=first("weights", (*WEIGHT_FILES, BUNDLE_WEIGHTS)),
+        weights=first("weights", (*WEIGHT_FILES, MODEL)),
         tokenizer=first("tokenizer", TOKENIZER_FILES),
     )
 

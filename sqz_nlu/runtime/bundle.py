@@ -34,6 +34,9 @@ MODEL = "model.onnx"
 CARD = "README.md"
 FILES = (CONFIG, TOKENIZER, MODEL, CARD)
 OFFSET_UNIT = "unicode code points"
+# The encoder that ships with the package, and the name that stands for it.
+EMBEDDED = "embedded"
+EMBEDDED_FOLDER = Path(__file__).parent.parent / "encoder" / "embedded"
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,13 @@ from tokenizers import Tokenizer
 
 from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.archive import open_model
-from sqz_nlu.runtime.bundle import Bundle
+from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, Bundle
 from sqz_nlu.runtime.decode import EntityDecoder, rank_intents
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.results import NO_INTENT, Entity, ParseResult
 from sqz_nlu.runtime.session import GraphSession
 from sqz_nlu.runtime.text import EncodedText, TextEncoder
 
-EMBEDDED = "embedded"
-EMBEDDED_FOLDER = Path(__file__).parent.parent / "encoder" / "embedded"
 INTENT_LOGITS = "intent_logits"
 WORD_LOGITS = "word_logits"
 EMBEDDING = "embedding"
