@@ -159,18 +159,12 @@ def decode_plain(logits: npt.ArrayLike) -> list[TaggedSpan]:
         logits: ``[words, 1 + entities]``.
     """
     scores = np.exp(log_softmax(logits))
-    spans: list[TaggedSpan] = []
-    for word, tag in enumerate(scores.argmax(-1) if len(scores) else []):
-        if tag == 0:
-            continue
-        confidence, entity = float(scores[word, tag]), int(tag) - 1
-        previous = spans[-1] if spans else None
-        if previous and previous.last == word - 1 and previous.entity == entity:
-            confidence = min(confidence, previous.confidence)
-            spans[-1] = TaggedSpan(previous.first, word, entity, confidence)
-        else:
-            spans.append(TaggedSpan(word, word, entity, confidence))
-    return spans
+    words = [
+        TaggedSpan(word, word, int(tag) - 1, float(scores[word, tag]))
+        for word, tag in enumerate(scores.argmax(-1) if len(scores) else [])
+        if tag
+    ]
+    return merge_touching(words, ())
 
 
 def merge_touching(spans: Sequence[TaggedSpan], kept_apart: Container[int]) -> list[TaggedSpan]:
