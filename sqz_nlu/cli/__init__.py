@@ -1,0 +1,43 @@
+"""The command line: ``sqz-nlu VERB``. Results on standard output, progress and errors on standard error.
+
+One module a verb: ``add`` declares its arguments, ``run`` does the work and returns the exit code.
+Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from sqz_nlu._version import __version__
+from sqz_nlu.cli import export, info, parse, squeeze, verify
+from sqz_nlu.errors import SqzNluError
+
+_VERBS = (parse, info, verify, export, squeeze)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
+    parser = argparse.ArgumentParser(prog="sqz-nlu", description="Rasa NLU on an int8 SqueezeBERT.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in _VERBS:
+        verb.add(verbs)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb and returns its exit code."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except SqzNluError as error:
+        print(f"sqz-nlu: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone; nothing is left to say
+        return 1
+    except KeyboardInterrupt:
+        print("sqz-nlu: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,60 @@
+"""``sqz-nlu squeeze``: make an encoder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from sqz_nlu.cli.common import Verbs
+
+_EXAMPLE = """example:
+  sqz-nlu squeeze --teacher sentence-transformers/all-MiniLM-L6-v2 \\
+      --corpus dialogue.txt.xz questions.txt --out my-encoder
+then, in config.yml:
+  - name: sqz_nlu.SqueezeBertClassifier
+    model: my-encoder
+"""
+
+
+def add(verbs: Verbs) -> None:
+    """Declares the verb."""
+    verb = verbs.add_parser(
+        "squeeze",
+        help="turn a BERT checkpoint into a SqueezeBERT by distillation",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("--teacher", required=True, help="folder, package/sub/folder or hub id of a BERT")
+    verb.add_argument("--corpus", required=True, nargs="+", type=Path, help="text, a sentence a line")
+    verb.add_argument("--out", required=True, type=Path, help="folder for checkpoints and the result")
+    verb.add_argument("--groups", type=int, default=4)
+    verb.add_argument("--post-attention-groups", type=int, default=1)
+    verb.add_argument("--layers", type=int, help="default: as many as the teacher")
+    verb.add_argument("--tokens", type=int, default=10_000_000, help="training length")
+    verb.add_argument("--batch-tokens", type=int, default=1536)
+    verb.add_argument("--max-length", type=int, default=48, help="longest sentence in tokens")
+    verb.add_argument("--learning-rate", type=float, default=1.5e-3)
+    verb.add_argument("--seed", type=int, default=7)
+    verb.add_argument("--checkpoint-minutes", type=float, default=5.0)
+    verb.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    verb.add_argument("--bundle", type=Path, help="also write the result as an int8 bundle, here")
+    verb.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the verb and returns the exit code."""
+    os.environ.setdefault("USE_TF", "0")  # transformers would import TensorFlow beside torch
+    from sqz_nlu.encoder.source import find_encoder
+    from sqz_nlu.export.encoder import export_encoder
+    from sqz_nlu.squeeze.distil import squeeze
+    from sqz_nlu.squeeze.options import SqueezeOptions
+
+    fields = dict(vars(arguments), corpus=tuple(arguments.corpus))
+    for name in ("verb", "run", "bundle"):
+        del fields[name]
+    folder = squeeze(SqueezeOptions(**fields))
+    if arguments.bundle is not None:
+        export_encoder(find_encoder(folder), arguments.bundle, folder.name)
+    print(folder)
+    return 0
