@@ -143,8 +143,13 @@ class TrainingOptions:
             )
 
 
+def is_diet_option(name: str) -> bool:
+    """Whether DIETClassifier has an option of this name that has no counterpart here."""
+    return name in _DIET_ONLY
+
+
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
-    if key in _DIET_ONLY:
+    if is_diet_option(key):
         return f"The option '{key}' belongs to DIETClassifier and has no counterpart here. Remove it."
     return f"Unknown option '{key}'.{did_you_mean(key, known)} Known options: {', '.join(sorted(known))}."
 
