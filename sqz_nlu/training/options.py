@@ -21,8 +21,7 @@ _DIET_ONLY = frozenset(
     "number_of_negative_examples number_of_transformer_layers regularization_constant run_eagerly "
     "scale_loss share_hidden_layers similarity_type transformer_size unidirectional_encoder "
     "use_dense_input_dropout use_key_relative_attention use_masked_language_model "
-    "use_maximum_negative_similarity use_sparse_input_dropout use_value_relative_attention "
-    "tensorboard_log_directory tensorboard_log_level".split()
+    "use_maximum_negative_similarity use_sparse_input_dropout use_value_relative_attention".split()
 )
 
 
@@ -59,8 +58,13 @@ class TrainingOptions:
         renormalize_confidences: let the reported confidences sum to one.
         evaluate_on_number_of_examples: examples kept out of training to evaluate on.
         evaluate_every_number_of_epochs: how often; -1 only at the end.
+        checkpoint_model: whether the weights of the best evaluation are kept instead of the last. Needs
+            ``evaluate_on_number_of_examples``.
         early_stopping_patience: evaluations without improvement after which training stops and the
             best weights are kept; 0 never stops. Needs ``evaluate_on_number_of_examples``.
+        tensorboard_log_directory: where to write losses, scores and learning rates for TensorBoard.
+        tensorboard_log_level: ``epoch`` or ``batch``: how often.
+        persist_trainable_weights: whether the model keeps what ``rasa train --finetune`` continues from.
         quantization: ``auto`` writes an int8 graph where it agrees with the float one and a float graph
             otherwise; ``int8`` fails otherwise; ``none`` always writes float.
         device: for training: ``auto``, ``cpu`` or ``cuda``.
@@ -90,8 +94,12 @@ class TrainingOptions:
     ranking_length: int = _range(10, 0)
     renormalize_confidences: bool = False
     evaluate_on_number_of_examples: int = _range(0, 0)
-    evaluate_every_number_of_epochs: int = _range(20, -1)
+    evaluate_every_number_of_epochs: int = _range(1, -1)
+    checkpoint_model: bool = False
     early_stopping_patience: int = _range(0, 0)
+    tensorboard_log_directory: str | None = None
+    tensorboard_log_level: Literal["epoch", "batch"] = "epoch"
+    persist_trainable_weights: bool = True
     quantization: Literal["auto", "int8", "none"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     intra_op_num_threads: int = _range(1, 1)
