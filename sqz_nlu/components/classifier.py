@@ -101,7 +101,7 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         Raises:
             InvalidConfigException: an option is unknown or wrong, or the encoder cannot be found.
         """
-        options = cls._read_options(config)
+        options = cls._read_options(config, execution_context)
         try:
             find_encoder(options.model, options.offline).read_config()
         except EncoderError as error:
@@ -122,7 +122,7 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         Raises:
             InvalidConfigException: an option is wrong, or the stored bundle is damaged.
         """
-        options = cls._read_options(config)
+        options = cls._read_options(config, execution_context)
         interpreter = None
         try:
             with model_storage.read_from(resource) as folder:
@@ -137,10 +137,13 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         return cls(options, model_storage, resource, execution_context, interpreter)
 
     @classmethod
-    def _read_options(cls, config: dict[str, Any]) -> TrainingOptions:
+    def _read_options(cls, config: dict[str, Any], context: ExecutionContext) -> TrainingOptions:
         # Rasa adds keys of its own, all of which begin with two underscores.
         ours = {key: value for key, value in config.items() if not key.startswith("__")}
         ours.pop("finetuning_epoch_fraction", None)
+        node = context.graph_schema.nodes.get(context.node_name)
+        if node is not None and "epochs" not in node.config:
+            del ours["epochs"]  # it is the default that Rasa filled in, not the user's
         try:
             return TrainingOptions.from_dict(ours)
         except OptionError as error:

@@ -12,12 +12,13 @@ import torch
 from sqz_nlu.training.dataset import Row
 from sqz_nlu.training.evaluation import stratified_split
 from sqz_nlu.training.network import JointNetwork
-from sqz_nlu.training.options import TrainingOptions
+from sqz_nlu.training.options import FEWEST_EPOCHS, MOST_EPOCHS, TrainingOptions
 
 _CALIBRATION_SHARE = 0.1
 _CALIBRATION_MINIMUM = 50
 _LATE_SHARE = 4  # one epoch in four, at the end, sees the examples held out for calibration too
 _STEPS_PER_EPOCH = 24
+_ENOUGH_STEPS = 750  # more did not help where benchmarks/epochs.py tried; small data are given MOST_EPOCHS
 _LOWEST_FACTOR = 0.01
 
 
@@ -54,7 +55,8 @@ def make_plan(
 ) -> Plan:
     """Decides epochs, batch size and what is held out.
 
-    Small data sets get smaller batches, so that an epoch has enough steps. Unless the user holds examples
+    Small data sets get smaller batches, so that an epoch has enough steps, and large ones fewer epochs if
+    the user names no number. Unless the user holds examples
     out, a tenth of them stays out for the first three quarters of the epochs and joins then; without four
     epochs or 50 examples none does.
 
@@ -66,7 +68,10 @@ def make_plan(
             examples are never held out: a model is sure of what it has learned. Empty: none was.
     """
     asked = options.evaluate_on_number_of_examples
-    late = 0 if asked else options.epochs // _LATE_SHARE
+    batch_size = max(1, min(options.batch_size, math.ceil(len(rows) / _STEPS_PER_EPOCH)))
+    enough = math.ceil(_ENOUGH_STEPS / math.ceil(len(rows) / batch_size))
+    epochs = options.epochs or max(FEWEST_EPOCHS, min(MOST_EPOCHS, enough))
+    late = 0 if asked else epochs // _LATE_SHARE
     fresh = [index for index in range(len(rows)) if not (seen and seen[index])]
     size = min(asked, len(rows) // 2)
     if not asked and late and len(fresh) >= _CALIBRATION_MINIMUM:
@@ -74,9 +79,9 @@ def make_plan(
     held = stratified_split(rows, fresh, size, rng) if size else []
     kept = sorted(set(range(len(rows))) - set(held))
     return Plan(
-        epochs=options.epochs,
+        epochs=epochs,
         late_epochs=late if held else 0,
-        batch_size=max(1, min(options.batch_size, math.ceil(len(rows) / _STEPS_PER_EPOCH))),
+        batch_size=batch_size,
         kept=tuple(kept),
         held=tuple(sorted(held)),
         on_request=asked > 0,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from rasa.engine.graph import ExecutionContext, GraphSchema
+from rasa.engine.graph import ExecutionContext, GraphSchema, SchemaNode
 from rasa.engine.storage.local_model_storage import LocalModelStorage
 from rasa.engine.storage.resource import Resource
 from rasa.shared.exceptions import InvalidConfigException
@@ -143,6 +143,32 @@ def test_a_full_disk_is_named_and_the_next_run_works(tiny_options, tmp_path: Pat
     SqueezeBertClassifier.load(config, *storage(tmp_path / "s"))
 
 
+def test_a_model_that_cannot_be_stored_leaves_nothing(tiny_options, tmp_path: Path, monkeypatch) -> None:
+    def full(_: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sqz_nlu.components.classifier.shutil.move", full)
+    component = SqueezeBertClassifier.create(configured(tiny_options, epochs=1), *storage(tmp_path / "s"))
+    with pytest.raises(BundleError, match=r"could not be stored .*No space left"):
+        component.train(RasaYAMLReader().reads(NLU))
+    assert list((tmp_path / "s" / "classifier").iterdir()) == []
+
+
+def test_epochs_are_the_users_or_left_to_the_data(tiny_options, tmp_path: Path) -> None:
+    def asked(**written) -> int | None:
+        """The option of a component whose node in Rasa's graph has this configuration."""
+        node = SchemaNode(
+            needs={}, uses=SqueezeBertClassifier, constructor_name="create", fn="train", config=written
+        )
+        context = ExecutionContext(GraphSchema({"train_ours": node}), node_name="train_ours")
+        merged = SqueezeBertClassifier.get_default_config() | {"model": tiny_options.model} | written
+        return SqueezeBertClassifier.create(merged, *storage(tmp_path / "s")[:2], context)._options.epochs
+
+    assert asked() is None
+    assert asked(epochs=16) == 16
+
+
 def test_tensorboard_shows_the_training(tiny_options, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -177,6 +203,7 @@ def test_the_command_line_trains_and_fine_tunes(tiny_options, tmp_path: Path) ->
     def rasa(*further: str) -> str:
         command = [sys.executable, "-m", "rasa", "train", "nlu", "--nlu", "nlu.yml", *further]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        environment["RASA_CACHE_DIRECTORY"] = str(tmp_path / "cache")
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
@@ -184,8 +211,9 @@ def test_the_command_line_trains_and_fine_tunes(tiny_options, tmp_path: Path) ->
         return done.stdout + done.stderr
 
     assert "Training on " in rasa("--fixed-model-name", "base")
-    (tmp_path / "nlu.yml").write_text(MORE)
     for base, name in (("base", "first"), ("first", "second")):
+        more = MORE if name == "first" else MORE.replace("- hi\n", "- hi\n    - hi hi\n")
+        (tmp_path / "nlu.yml").write_text(more)  # of the same data Rasa's cache would give the first model
         start = ("--finetune", f"models/{base}.tar.gz", "--epoch-fraction", "0.4")
         assert "Continuing to train on " in rasa(*start, "--fixed-model-name", name)
         assert understood(tmp_path / "models" / f"{name}.tar.gz") == OLD | NEW
