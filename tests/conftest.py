@@ -79,7 +79,14 @@ def tiny_report(tiny_examples, tiny_options, tmp_path_factory):
     """What training on the tiny examples gave."""
     from sqz_nlu.fit import fit
 
-    return fit(tiny_examples, tiny_options, tmp_path_factory.mktemp("tiny") / "bundle")
+    folder = tmp_path_factory.mktemp("tiny")
+    return fit(tiny_examples, tiny_options, folder / "bundle", checkpoint=folder / "trainable.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_report) -> Path:
+    """What training on the tiny examples can be continued from; tests must not change it."""
+    return tiny_report.bundle.parent / "trainable.safetensors"
 
 
 @pytest.fixture(scope="session")
