@@ -28,7 +28,7 @@ def log_to_standard_error(level: int = logging.INFO) -> None:
 
 
 class _Formatter(logging.Formatter):
-    converter = staticmethod(time.gmtime)  # type: ignore[assignment]
+    converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         record.levelname = record.levelname.lower()
