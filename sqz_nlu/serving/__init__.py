@@ -1,0 +1,1 @@
+"""A trained bundle as a service: Rasa's ``/model/parse`` over HTTP."""
