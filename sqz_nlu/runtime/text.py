@@ -17,11 +17,13 @@ class EncodedText:
 
     Attributes:
         ids: token ids with the special tokens, at most the limit.
+        spans: where each of these tokens lies in the original text; special tokens are nowhere, (0, 0).
         words: where each word lies in the original text, in code points.
         first_tokens: index in ``ids`` of the first token of each word.
     """
 
     ids: list[int]
+    spans: list[Span]
     words: tuple[Span, ...]
     first_tokens: list[int]
 
@@ -65,7 +67,8 @@ def _read(encoding: Encoding, text: str) -> EncodedText:
     words: list[Span] = []
     first_tokens: list[int] = []
     previous = None
-    for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
+    spans = encoding.offsets
+    for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, spans, strict=True)):
         if word is None:
             continue
         if word == previous:
@@ -76,7 +79,7 @@ def _read(encoding: Encoding, text: str) -> EncodedText:
             previous = word
     if not text.isascii():
         words = [(start, _with_marks(text, end)) for start, end in words]
-    return EncodedText(encoding.ids, tuple(words), first_tokens)
+    return EncodedText(encoding.ids, spans, tuple(words), first_tokens)
 
 
 def _with_marks(text: str, end: int) -> int:
