@@ -192,7 +192,7 @@ class SqueezeBertFeaturizer(DenseFeaturizer, GraphComponent):
     def _featurize(self, message: Message, attribute: str) -> bool:
         """Adds the features of one attribute; true where words lie beyond the longest text."""
         text, tokens = message.get(attribute), message.get(TOKENS_NAMES[attribute])
-        if not text or tokens is None:
+        if text is None or tokens is None:
             return False
         states = self._states(text)
         words = average_by_token(states, tokens)
