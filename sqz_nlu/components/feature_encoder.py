@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+from tokenizers import Tokenizer
+
 from sqz_nlu._version import __version__
+from sqz_nlu.encoder import vocabulary
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.archive import open_model
@@ -108,11 +111,17 @@ def store_encoder(options: FeaturizerOptions, folder: Path) -> Bundle:
         from sqz_nlu.export.encoder import export_encoder  # torch is imported only where it is needed
 
         source = find_encoder(options.model, options.offline)
-        export_encoder(source, stored, source.name)
+        export_encoder(source, stored, source.name, source.language())
         bundle = read_bundle(stored)
     record = {"model": options.model, "fingerprint": bundle.fingerprint, "sqz_nlu": __version__}
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     return bundle
+
+
+def vocabulary_warning(bundle: Bundle, name: str, texts: Sequence[str]) -> str | None:
+    """What to tell a user whose texts the encoder was not made for; ``None`` if all is well."""
+    measured = vocabulary.measure(Tokenizer.from_str(bundle.tokenizer), texts)
+    return vocabulary.warning(measured, name, bundle.manifest.get("language"))
 
 
 def load_encoder(options: FeaturizerOptions, folder: Path) -> Interpreter:

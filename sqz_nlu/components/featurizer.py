@@ -31,6 +31,7 @@ from sqz_nlu.components.feature_encoder import (
     encoder_fingerprint,
     load_encoder,
     store_encoder,
+    vocabulary_warning,
 )
 from sqz_nlu.errors import BundleError, EncoderError, OptionError, SqzNluError
 from sqz_nlu.runtime.interpreter import Interpreter
@@ -157,13 +158,16 @@ class SqueezeBertFeaturizer(DenseFeaturizer, GraphComponent):
         """
         try:
             with tempfile.TemporaryDirectory() as folder:
-                store_encoder(self._options, Path(folder))
+                bundle = store_encoder(self._options, Path(folder))
                 with self._model_storage.write_to(self._resource) as stored:
                     for old in stored.iterdir():
                         shutil.rmtree(old) if old.is_dir() else old.unlink()
                     shutil.copytree(folder, stored, dirs_exist_ok=True)
         except SqzNluError as error:
             raise InvalidConfigException(f"{type(self).__name__}: {error}") from error
+        texts = [message.get(TEXT) or "" for message in training_data.nlu_examples]
+        if warning := vocabulary_warning(bundle, self._options.model, texts):
+            logger.warning("%s: %s", type(self).__name__, warning)
         return self._resource
 
     def process_training_data(self, training_data: TrainingData) -> TrainingData:

@@ -17,6 +17,8 @@ from rasa.nlu.tokenizers.whitespace_tokenizer import WhitespaceTokenizer
 from rasa.shared.exceptions import InvalidConfigException
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
+from spacy.lang.de.examples import sentences as german
+from spacy.lang.en.examples import sentences as english
 from tiny_bot import NLU, train
 
 from sqz_nlu import BlankSpacyTokenizer, Interpreter, SqueezeBertFeaturizer
@@ -24,7 +26,15 @@ from sqz_nlu.components.feature_encoder import RECORD
 from sqz_nlu.components.featurizer import average_by_token
 from sqz_nlu.runtime.results import TokenStates
 
-TEXTS = ["turn on the lights!", "l'ampoule", "\u200d", "  Don't   stop ", "", "\U0001f642 hi", "e\u0301te\u0301"]
+TEXTS = [
+    "turn on the lights!",
+    "l'ampoule",
+    "\u200d",
+    "  Don't   stop ",
+    "",
+    "\U0001f642 hi",
+    "e\u0301te\u0301",
+]
 
 
 @pytest.fixture
@@ -96,7 +106,9 @@ def test_features_depend_on_the_text_alone(graph) -> None:
     alone = [tokenized(text) for text in texts]
     for message in alone:
         trained(graph).process([message])
-    together = [tokenized(text) for text in ["turn off the lamp", *texts]]  # the first is as long as the second
+    together = [
+        tokenized(text) for text in ["turn off the lamp", *texts]
+    ]  # the first is as long as the second
     trained(graph).process_training_data(TrainingData(together))
     for one, other in zip(alone, together[1:], strict=True):
         assert all(map(np.array_equal, features(one), features(other)))
@@ -109,6 +121,14 @@ def test_words_beyond_the_longest_text_are_zero_and_said_so(graph, caplog) -> No
     sequence, _ = features(message)
     assert [bool(row.any()) for row in sequence] == [True] * 3 + [False] * 3
     assert "1 texts have more than 5 word pieces" in caplog.text
+
+
+def test_another_language_than_the_encoders_is_said_so(graph, caplog) -> None:
+    component = SqueezeBertFeaturizer.create(SqueezeBertFeaturizer.get_default_config(), *graph)
+    component.train(TrainingData([Message.build(text, "order") for text in english]))
+    assert "do not look like" not in caplog.text
+    component.train(TrainingData([Message.build(text, "order") for text in german]))
+    assert "SqueezeBertFeaturizer: The training texts do not look like" in caplog.text
 
 
 def test_the_embedded_encoder_is_not_copied_and_others_are(graph, tiny_bundle: Path, tiny_encoder) -> None:
