@@ -7,6 +7,7 @@ into many pieces, or is unknown altogether: an encoder trained on English learns
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -38,7 +39,8 @@ class Fit:
 def measure(tokenizer: Tokenizer, texts: Sequence[str]) -> Fit:
     """Looks up the words of a sample of the texts."""
     sample = [str(text) for text in texts[:: max(1, len(texts) // _TEXTS)]]
-    unknown_id = tokenizer.token_to_id("[UNK]")
+    model = json.loads(tokenizer.to_str())["model"]
+    unknown_id = model.get("unk_id", tokenizer.token_to_id(model.get("unk_token") or "[UNK]"))
     words = whole = unknown = 0
     for text, encoding in zip(sample, tokenizer.encode_batch(sample, add_special_tokens=False), strict=True):
         pieces = zip(encoding.word_ids, encoding.offsets, encoding.ids, strict=True)
@@ -70,6 +72,6 @@ def warning(fit: Fit, encoder: str, language: str | None) -> str | None:
     nature = ", an encoder for English," if language == "en" else ""
     return (
         "The training texts do not look like the language of the encoder: the vocabulary of "
-        f"'{encoder}'{nature} {known}. Expect poor answers. If the bot speaks another language, set model: to "
+        f"'{encoder}'{nature} {known}. Expect poor answers. If the bot speaks another language, set model to "
         "an encoder of that language (docs/languages.md says where to get one)."
     )

@@ -77,9 +77,25 @@ def _read(encoding: Encoding, text: str) -> EncodedText:
             words.append((start, end))
             first_tokens.append(index)
             previous = word
+    if any(text[start : start + 1].isspace() for start, _ in words):
+        words, first_tokens = _without_space(text, words, first_tokens)
     if not text.isascii():
         words = [(start, _with_marks(text, end)) for start, end in words]
     return EncodedText(encoding.ids, spans, tuple(words), first_tokens)
+
+
+def _without_space(
+    text: str, words: Sequence[Span], first_tokens: Sequence[int]
+) -> tuple[list[Span], list[int]]:
+    """Takes the space off words that begin with it, as SentencePiece's do."""
+    cut: list[Span] = []
+    kept: list[int] = []
+    for (start, end), token in zip(words, first_tokens, strict=True):
+        start += len(text[start:end]) - len(text[start:end].lstrip())
+        if start < end:
+            cut.append((start, end))
+            kept.append(token)
+    return cut, kept
 
 
 def _with_marks(text: str, end: int) -> int:

@@ -149,6 +149,17 @@ def test_the_encoder_of_a_trained_archive_makes_features(archive: Path, graph) -
     assert np.array_equal(features(message)[1], expected)
 
 
+def test_it_trains_again_from_a_loaded_model(graph, tiny_bundle: Path) -> None:
+    """As `rasa train --finetune` does."""
+    loaded = trained(graph, model=str(tiny_bundle))
+    loaded.train(TrainingData())
+    again = SqueezeBertFeaturizer.load(loaded._config, *graph)
+    messages = [tokenized("turn on the light") for _ in range(2)]
+    loaded.process(messages[:1])
+    again.process(messages[1:])
+    assert all(map(np.array_equal, features(messages[0]), features(messages[1])))
+
+
 def test_two_components_share_one_encoder(graph) -> None:
     first, second = trained(graph), trained(graph)
     assert first._interpreter is second._interpreter

@@ -9,7 +9,7 @@ from spacy.lang.en.examples import sentences as english
 from spacy.lang.ru.examples import sentences as russian
 from spacy.lang.ta.examples import sentences as tamil
 from tiny import tiny_tokenizer
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from sqz_nlu.encoder.load import load_tokenizer
 from sqz_nlu.encoder.source import find_encoder
@@ -28,6 +28,13 @@ def test_words_are_counted_not_numbers_or_marks() -> None:
     fitted = measure(tiny_tokenizer(), ["turn on the 22 lamps!", "\u65e5 light", "\U0001f642 ..."])
     assert fitted == Fit(words=6, whole=4 / 6, unknown=1 / 6)
     assert measure(tiny_tokenizer(), []) == Fit(0, 0.0, 0.0)
+
+
+def test_unknown_pieces_of_sentencepiece_are_seen() -> None:
+    vocabulary = [("<unk>", 0.0), ("\u2581licht", -1.0), ("\u2581", -2.0), ("an", -2.0)]
+    pieces = Tokenizer(models.Unigram(vocabulary, unk_id=0))
+    pieces.pre_tokenizer = pre_tokenizers.Metaspace()
+    assert measure(pieces, ["licht an licht q"]) == Fit(words=4, whole=2 / 4, unknown=1 / 4)
 
 
 def test_english_is_whole_and_other_languages_are_not(tokenizer: Tokenizer) -> None:
