@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqz_nlu.encoder import vocabulary
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
 from sqz_nlu.encoder.source import EncoderSource, find_encoder
 from sqz_nlu.errors import DataError
@@ -81,6 +82,9 @@ def fit(
         before.check(labels, source.fingerprint())
     encoder, tokenizer = load_encoder(source), load_tokenizer(source)
     tokenizer_file = tokenizer.to_str()
+    measured = vocabulary.measure(tokenizer, [example.text for example in usable])
+    if warning := vocabulary.warning(measured, source.name, source.language()):
+        logger.warning(warning)
     limit = min(options.max_sequence_length, encoder.config.max_position_embeddings)
     rows = encode_examples(usable, labels, TextEncoder(tokenizer, limit))
     network = JointNetwork(encoder, labels, options.drop_rate, options.drop_rate_attention)

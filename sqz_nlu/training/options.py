@@ -126,20 +126,7 @@ class TrainingOptions:
         Raises:
             OptionError: an option is unknown, of the wrong type or out of range.
         """
-        known = cls.defaults()
-        hints = typing.get_type_hints(cls)
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        values: dict[str, Any] = {}
-        for key, value in config.items():
-            if key not in known:
-                raise OptionError(_unknown(key, known))
-            name = _ALIASES.get(key, key)
-            if isinstance(value, int) and not isinstance(value, bool) and hints[name] is float:
-                value = float(value)
-            _check_type(key, value, hints[name])
-            _check_range(key, value, fields[name].metadata)
-            values[name] = value
-        options = cls(**values)
+        options = cls(**checked_values(cls, config, cls.defaults()))
         options._check_together()
         return options
 
@@ -163,6 +150,32 @@ class TrainingOptions:
 def is_diet_option(name: str) -> bool:
     """Whether DIETClassifier has an option of this name that has no counterpart here."""
     return name in _DIET_ONLY
+
+
+def checked_values(options: type[Any], config: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for a dataclass of options that a configuration means.
+
+    Args:
+        options: the dataclass.
+        config: what the user wrote.
+        known: the options as a configuration names them, with their defaults.
+
+    Raises:
+        OptionError: an option is unknown, of the wrong type or out of range.
+    """
+    hints = typing.get_type_hints(options)
+    fields = {f.name: f for f in dataclasses.fields(options)}
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        if key not in known:
+            raise OptionError(_unknown(key, known))
+        name = _ALIASES.get(key, key)
+        if isinstance(value, int) and not isinstance(value, bool) and hints[name] is float:
+            value = float(value)
+        _check_type(key, value, hints[name])
+        _check_range(key, value, fields[name].metadata)
+        values[name] = value
+    return values
 
 
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
