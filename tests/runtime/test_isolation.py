@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from golden_set import BUNDLE, assert_golden, golden_parses
 
 from sqz_nlu import Interpreter
 
@@ -21,7 +22,7 @@ import json, sys
 from sqz_nlu import Interpreter
 
 interpreter = Interpreter.load(sys.argv[1])
-parses = [interpreter.parse(text).to_dict() for text in json.loads(sys.argv[2])]
+parses = [interpreter.parse(text).to_dict() for text in json.load(open(sys.argv[2]))]
 print(json.dumps({
     "parses": parses,
     "file": sys.modules["sqz_nlu"].__file__,
@@ -106,14 +107,23 @@ def test_a_bundle_is_read_by_the_runtime_alone(bare_python: Path, tiny_bundle: P
     here = Interpreter.load(tiny_bundle)
     expected = json.loads(json.dumps([here.parse(text).to_dict() for text in TEXTS]))
 
-    # -I and another working directory: neither this checkout nor PYTHONPATH is seen.
-    there = json.loads(
-        _run(bare_python, "-I", "-c", SCRIPT, tiny_bundle, json.dumps(TEXTS), cwd=tmp_path).splitlines()[-1]
-    )
+    _assert_alike(_parses_of(bare_python, tiny_bundle, TEXTS, tmp_path), expected)
 
+
+def test_the_runtime_alone_gives_the_golden_parses(bare_python: Path, tmp_path: Path) -> None:
+    expected = golden_parses()
+    texts = [parse["text"] for parse in expected]
+    assert_golden(_parses_of(bare_python, BUNDLE, texts, tmp_path), expected)
+
+
+def _parses_of(bare_python: Path, bundle: Path, texts: list[str], folder: Path) -> list[dict]:
+    """The parses of another Python; it must see neither this checkout (-I) nor more than the wheel."""
+    (folder / "texts.json").write_text(json.dumps(texts), "ascii")
+    out = _run(bare_python, "-I", "-c", SCRIPT, bundle, folder / "texts.json", cwd=folder)
+    there = json.loads(out.splitlines()[-1])
     assert ROOT not in Path(there["file"]).parents
     assert FOREIGN.isdisjoint(there["loaded"])
-    _assert_alike(there["parses"], expected)
+    return there["parses"]
 
 
 def _assert_alike(seen: object, expected: object) -> None:
