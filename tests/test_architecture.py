@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sqz_nlu"
 ARROWS: dict[str, set[str]] = {
     "components": {"fit", "training", "encoder", "runtime"},
     "cli": {"export", "squeeze", "encoder", "runtime"},
+    "spacy_pipe": {"runtime"},
     "fit": {"export", "training", "encoder", "runtime"},
     "export": {"encoder", "runtime"},
     "training": {"encoder", "runtime"},
@@ -42,12 +43,13 @@ LAZY_TORCH = {"fit"}
 # Rooms that may import nothing else than the standard library and these.
 LIGHT: dict[str, set[str]] = {
     "runtime": {"numpy", "onnxruntime", "tokenizers"},
+    "spacy_pipe": {"spacy", "srsly"},
     "errors": set(),
     "_version": set(),
     "__init__": set(),
 }
 # Rooms whose import must not load torch, not even through other rooms.
-WITHOUT_TORCH = {"cli", "components", "runtime"}
+WITHOUT_TORCH = {"cli", "components", "runtime", "spacy_pipe"}
 
 MOST_LINES = 400
 MOST_LINES_OF_INIT = 40
