@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tiny import annotated, tiny_config, tiny_tokenizer
+from wheels import build_wheel, find_uv
 
 os.environ.setdefault("USE_TF", "0")  # transformers would import TensorFlow beside torch
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -101,3 +102,15 @@ def interpreter(tiny_bundle):
     from sqz_nlu import Interpreter
 
     return Interpreter.load(tiny_bundle)
+
+
+@pytest.fixture(scope="session")
+def uv() -> str:
+    """An uv that runs."""
+    return find_uv() or pytest.skip("no uv on the PATH or in .bootstrap/")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of this package."""
+    return build_wheel(tmp_path_factory.mktemp("source"))

@@ -20,6 +20,7 @@ ARROWS: dict[str, set[str]] = {
     "cli": {"serving", "export", "migration", "squeeze", "encoder", "runtime"},
     "migration": {"training"},
     "serving": {"runtime"},
+    "spacy_pipe": {"runtime"},
     "fit": {"export", "training", "encoder", "runtime"},
     "export": {"encoder", "runtime"},
     "training": {"encoder", "runtime"},
@@ -44,12 +45,13 @@ LAZY_TORCH = {"fit"}
 # Rooms that may import nothing else than the standard library and these.
 LIGHT: dict[str, set[str]] = {
     "runtime": {"numpy", "onnxruntime", "tokenizers"},
+    "spacy_pipe": {"spacy", "srsly"},
     "errors": set(),
     "_version": set(),
     "__init__": set(),
 }
 # Rooms whose import must not load torch, not even through other rooms.
-WITHOUT_TORCH = {"cli", "components", "migration", "serving", "runtime"}
+WITHOUT_TORCH = {"cli", "components", "migration", "runtime", "serving", "spacy_pipe"}
 
 MOST_LINES = 400
 MOST_LINES_OF_INIT = 60
