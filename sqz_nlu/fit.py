@@ -107,16 +107,10 @@ def fit(
         if parity:
             figures = {name: value for name, value in parity.to_dict().items() if value is not None}
             events.write("int8", figures, training.epochs)
+    report = FitReport(folder, labels, training, parity)
     if checkpoint:
-        seen = digests(e.text for i, e in enumerate(usable) if i not in training.never_trained_on)
-        Checkpoint(
-            source.fingerprint(),
-            classes_of(labels),
-            training.temperature,
-            trained_weights(network, before),
-            seen | (before.seen if before else frozenset()),
-        ).save(checkpoint)
-    return FitReport(folder, labels, training, parity)
+        _checkpoint(source, network, report, usable, before).save(checkpoint)
+    return report
 
 
 def _check(examples: Sequence[Example], labels: LabelSpace, options: TrainingOptions) -> None:
@@ -143,6 +137,24 @@ def _check(examples: Sequence[Example], labels: LabelSpace, options: TrainingOpt
         )
     if options.intent_classification and not labels.intents:
         logger.warning("The training data has no intents; only entities are learned.")
+
+
+def _checkpoint(
+    source: EncoderSource,
+    network: JointNetwork,
+    report: FitReport,
+    examples: Sequence[Example],
+    before: Checkpoint | None,
+) -> Checkpoint:
+    training = report.training
+    seen = digests(e.text for i, e in enumerate(examples) if i not in training.never_trained_on)
+    return Checkpoint(
+        source.fingerprint(),
+        classes_of(report.labels),
+        training.temperature,
+        trained_weights(network, before),
+        seen | (before.seen if before else frozenset()),
+    )
 
 
 def _decoding(labels: LabelSpace, options: TrainingOptions, limit: int, temperature: float) -> DecodingConfig:

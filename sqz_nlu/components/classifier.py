@@ -143,7 +143,7 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         ours.pop("finetuning_epoch_fraction", None)
         node = context.graph_schema.nodes.get(context.node_name)
         if node is not None and "epochs" not in node.config:
-            del ours["epochs"]  # it is the default that Rasa filled in, not the user's
+            ours.pop("epochs", None)  # it is the default that Rasa filled in, not the user's
         try:
             return TrainingOptions.from_dict(ours)
         except OptionError as error:

@@ -14,8 +14,11 @@ from sqz_nlu.encoder.load import load_encoder
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import BundleError, CheckpointError
 from sqz_nlu.fit import fit
-from sqz_nlu.training.checkpoint import Checkpoint, digest
+from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.training.checkpoint import Checkpoint, digest, trained_weights
 from sqz_nlu.training.network import JointNetwork
+from sqz_nlu.training.options import TrainingOptions
+from sqz_nlu.training.schedule import new_optimizer
 
 NEW = [
     annotated("music in the <kitchen|room> now", "turn_on"),
@@ -63,6 +66,17 @@ def test_only_what_training_changes_is_kept(tiny_examples, tiny_options, tmp_pat
     parts = {".".join(name.split(".")[:4]) for name in names if name.startswith("encoder.")}
     assert parts == {"encoder.encoder.layers.1"}
     assert {name for name in names if not name.startswith("encoder.")} >= {"intent_head.weight"}
+
+
+def test_the_embedded_encoders_weights_stay_small(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    labels = LabelSpace(intents=tuple(f"intent {n}" for n in range(150)), entities=("city", "date"))
+    network = JointNetwork(load_encoder(find_encoder("embedded")), labels, 0.1, 0.1)
+    new_optimizer(network, TrainingOptions())
+    weights = trained_weights(network, None)
+    assert len([name for name in weights if name.startswith("encoder.encoder.layers.5.")]) > 10
+    assert not [name for name in weights if "embeddings" in name]
+    dataclasses.replace(checkpoint, weights=weights).save(tmp_path / "weights")
+    assert (tmp_path / "weights").stat().st_size <= 16e6
 
 
 def test_it_gives_back_the_network(checkpoint: Checkpoint, tiny_report, tiny_options) -> None:

@@ -17,8 +17,9 @@ from sqz_nlu.encoder.load import load_encoder, load_tokenizer
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import OptionError
 from sqz_nlu.fit import fit
+from sqz_nlu.runtime.bundle import read_bundle
 from sqz_nlu.runtime.text import TextEncoder
-from sqz_nlu.training import trainer
+from sqz_nlu.training import fallback, trainer
 from sqz_nlu.training.dataset import Row, encode_examples
 from sqz_nlu.training.evaluation import Best, evaluate, stratified_split
 from sqz_nlu.training.events import EventLog
@@ -244,6 +245,17 @@ def test_a_fallback_threshold_keeps_the_right_answers() -> None:
     assert (certain.threshold, certain.kept, certain.turned_away) == (0.9, 1.0, None)
     assert "none wrong" in str(certain)
     assert recommend_threshold(confidences[:49], correct[:49]) is None
+
+
+def test_the_threshold_is_kept_in_the_bundle(tiny_examples, tiny_options, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(fallback, "_FEWEST_RIGHT", 3)
+    options = dataclasses.replace(tiny_options, epochs=6, evaluate_on_number_of_examples=10)
+    report = fit(tiny_examples, options, tmp_path / "bundle")
+    found = report.training.fallback
+    assert found is not None
+    bundle = read_bundle(report.bundle)
+    assert bundle.manifest["fallback"] == found.to_dict()
+    assert f"threshold of {found.threshold:.2f} would have kept" in bundle.contents["README.md"].decode()
 
 
 def test_event_files_need_no_tensorflow(tmp_path: Path) -> None:
