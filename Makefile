@@ -65,6 +65,7 @@ check: env ## Check format, lint and types
 	@$(PYTHON) -m ruff check --quiet --output-format concise .
 	@$(PYTHON) -m mypy --strict --no-error-summary sqz_nlu
 	@$(PYTHON) scripts/options_page.py --check
+	@$(PYTHON) scripts/cli_page.py --check
 
 format: env ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff check --fix --quiet . || true
