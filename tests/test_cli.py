@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -150,7 +151,8 @@ def test_counts_are_checked(value: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_every_verb_has_help_with_examples() -> None:
     for name, verb in verb_parsers(build_parser()).items():
         text = verb.format_help()
-        assert f"sqz-nlu {name}" in text.partition("examples:")[2], name
+        assert f"sqz-nlu {name}" in re.split("examples?:\n", text)[-1], name
+        assert "\nexample" in text, name
 
 
 COMPLETE = """

@@ -94,12 +94,12 @@ def _fish(verbs: Mapping[str, argparse.ArgumentParser]) -> str:
             values = f" -x -a {_quoted(' '.join(map(str, action.choices)))}" if action.choices else ""
             takes = " -r" if flags and action.nargs != 0 and not values else ""
             if flags or values:
-                lines.append(f"{seen}{flags}{takes}{values} -d {_quoted(_plain(action.help))}")
+                lines.append(f"{seen}{flags}{takes}{values} -d {_quoted(_plain(action))}")
     return "\n".join(lines) + "\n"
 
 
-def _plain(text: str | None) -> str:
-    return (text or "").replace("%%", "%")
+def _plain(action: argparse.Action) -> str:
+    return (action.help or "") % {**vars(action), "prog": "sqz-nlu"}
 
 
 def _quoted(text: str) -> str:

@@ -79,4 +79,8 @@ def _labels(decoding: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _figures(value: Any) -> str:
     if not isinstance(value, Mapping):
         return str(value)
-    return ", ".join(f"{name.replace('_', ' ')} {round(figure, 3):g}" for name, figure in value.items())
+    return ", ".join(f"{name.replace('_', ' ')} {_figure(figure)}" for name, figure in value.items())
+
+
+def _figure(value: Any) -> str:
+    return f"{round(value, 3):g}" if isinstance(value, float) else str(value)
