@@ -30,7 +30,8 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-probe bots clean
+.PHONY: help env lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-board \
+	bench-probe bots clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +66,7 @@ check: env ## Check format, lint and types
 	@$(PYTHON) -m ruff check --quiet --output-format concise .
 	@$(PYTHON) -m mypy --strict --no-error-summary sqz_nlu
 	@$(PYTHON) scripts/options_page.py --check
+	@$(PYTHON) scripts/cli_page.py --check
 
 format: env ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff check --fix --quiet . || true
@@ -88,6 +90,9 @@ encoder: env ## Make the embedded encoder again (an hour): CORPUS=FOLDER
 
 bench-parse: env ## Measure the time of one message, beside Rasa's default pipeline
 	@$(PYTHON) benchmarks/parse_latency.py
+
+bench-board: train-bot ## Measure memory, load time and latency by threads: MODEL=BUNDLE for another model
+	@$(PYTHON) benchmarks/small_board.py --model "$(or $(MODEL),$(BOT_MODEL))"
 
 bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOLDER
 	@[ -d "$(DATA)" ] || { echo "Which data? make bench-probe DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }

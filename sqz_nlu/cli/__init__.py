@@ -7,14 +7,16 @@ Exit codes: 0 done, 1 a clear error, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 
 from sqz_nlu._version import __version__
-from sqz_nlu.cli import export, info, migrate, parse, serve, squeeze, verify
+from sqz_nlu.cli import bench, completion, export, info, migrate, parse, serve, squeeze, verify
 from sqz_nlu.errors import SqzNluError
 
-_VERBS = (parse, info, verify, export, serve, squeeze, migrate)
+_VERBS = (parse, info, verify, bench, export, serve, squeeze, migrate, completion)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,13 +32,18 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb and returns its exit code."""
     parsed = build_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What UTF-8 lacks (lone surrogates) becomes the escape that JSON has for it.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
-        return int(parsed.run(parsed))
+        code = int(parsed.run(parsed))
+        sys.stdout.flush()
+        return code
     except SqzNluError as error:
         print(f"sqz-nlu: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; nothing is left to say
+    except BrokenPipeError:  # the reader of our output has gone; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print("sqz-nlu: interrupted", file=sys.stderr)

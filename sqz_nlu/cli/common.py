@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
+import textwrap
 from pathlib import Path
 from typing import Any
 
 MODEL_HELP = "bundle folder, model archive (.tar.gz) of rasa train, or 'embedded'"
 
 Verbs = Any  # argparse keeps the type of its sub-parsers private
+
+
+def examples(text: str) -> dict[str, Any]:
+    """Arguments for ``add_parser`` that show examples below the help."""
+    shown = "examples:\n" + textwrap.indent(textwrap.dedent(text).strip("\n"), "  ")
+    return {"epilog": shown, "formatter_class": argparse.RawDescriptionHelpFormatter}
+
+
+def add_threads(verb: argparse.ArgumentParser) -> None:
+    """Declares ``--threads``."""
+    verb.add_argument(
+        "--threads", type=positive, default=1, metavar="N", help="threads for one text or batch (default 1)"
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, for ``type=`` of argparse."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
 
 
 def model_path(model: str) -> str | Path:

@@ -6,14 +6,14 @@ import argparse
 import os
 from pathlib import Path
 
-from sqz_nlu.cli.common import Verbs
+from sqz_nlu.cli.common import Verbs, examples
 
-_EXAMPLE = """example:
-  sqz-nlu squeeze --teacher sentence-transformers/all-MiniLM-L6-v2 \\
-      --corpus dialogue.txt.xz questions.txt --out my-encoder
-then, in config.yml:
-  - name: sqz_nlu.SqueezeBertClassifier
-    model: my-encoder
+_EXAMPLES = """
+sqz-nlu squeeze --teacher sentence-transformers/all-MiniLM-L6-v2 \\
+    --corpus dialogue.txt.xz questions.txt --out my-encoder
+# then, in config.yml:
+#   - name: sqz_nlu.SqueezeBertClassifier
+#     model: my-encoder
 """
 
 
@@ -22,22 +22,21 @@ def add(verbs: Verbs) -> None:
     verb = verbs.add_parser(
         "squeeze",
         help="turn a BERT checkpoint into a SqueezeBERT by distillation",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **examples(_EXAMPLES),
     )
     verb.add_argument("--teacher", required=True, help="folder, package/sub/folder or hub id of a BERT")
     verb.add_argument("--corpus", required=True, nargs="+", type=Path, help="text, a sentence a line")
     verb.add_argument("--out", required=True, type=Path, help="folder for checkpoints and the result")
-    verb.add_argument("--groups", type=int, default=4)
-    verb.add_argument("--post-attention-groups", type=int, default=1)
+    verb.add_argument("--groups", type=int, default=4, help="of each grouped convolution (default 4)")
+    verb.add_argument("--post-attention-groups", type=int, default=1, help="after attention (default 1)")
     verb.add_argument("--layers", type=int, help="default: as many as the teacher")
-    verb.add_argument("--tokens", type=int, default=10_000_000, help="training length")
-    verb.add_argument("--batch-tokens", type=int, default=1536)
-    verb.add_argument("--max-length", type=int, default=48, help="longest sentence in tokens")
-    verb.add_argument("--learning-rate", type=float, default=1.5e-3)
-    verb.add_argument("--seed", type=int, default=7)
-    verb.add_argument("--checkpoint-minutes", type=float, default=5.0)
-    verb.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    verb.add_argument("--tokens", type=int, default=10_000_000, help="training length (default 10 million)")
+    verb.add_argument("--batch-tokens", type=int, default=1536, help="tokens a step (default 1536)")
+    verb.add_argument("--max-length", type=int, default=48, help="longest sentence in tokens (default 48)")
+    verb.add_argument("--learning-rate", type=float, default=1.5e-3, help="AdamW's peak (default 0.0015)")
+    verb.add_argument("--seed", type=int, default=7, help="of order and initial values (default 7)")
+    verb.add_argument("--checkpoint-minutes", type=float, default=5.0, help="between checkpoints (default 5)")
+    verb.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto")
     verb.add_argument("--bundle", type=Path, help="also write the result as an int8 bundle, here")
     verb.set_defaults(run=run)
 

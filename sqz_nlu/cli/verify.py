@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from sqz_nlu.cli.common import MODEL_HELP, Verbs, open_bundle
+from sqz_nlu.cli.common import MODEL_HELP, Verbs, examples, open_bundle
+
+_EXAMPLES = """
+sqz-nlu verify my-model
+sqz-nlu verify models/20240101-120000.tar.gz && echo ready to ship
+"""
 
 
 def add(verbs: Verbs) -> None:
     """Declares the verb."""
-    verb = verbs.add_parser("verify", help="check every byte of a model, and its answers on this machine")
+    verb = verbs.add_parser(
+        "verify", help="check every byte of a model, and its answers on this machine", **examples(_EXAMPLES)
+    )
     verb.add_argument("model", help=MODEL_HELP)
     verb.set_defaults(run=run)
 
