@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sqz_nlu"
 # Room -> rooms it may import from. Everything may import from errors and _version.
 ARROWS: dict[str, set[str]] = {
     "components": {"fit", "training", "encoder", "runtime"},
-    "cli": {"export", "squeeze", "encoder", "runtime"},
+    "cli": {"serving", "export", "squeeze", "encoder", "runtime"},
+    "serving": {"runtime"},
     "fit": {"export", "training", "encoder", "runtime"},
     "export": {"encoder", "runtime"},
     "training": {"encoder", "runtime"},
@@ -47,7 +48,7 @@ LIGHT: dict[str, set[str]] = {
     "__init__": set(),
 }
 # Rooms whose import must not load torch, not even through other rooms.
-WITHOUT_TORCH = {"cli", "components", "runtime"}
+WITHOUT_TORCH = {"cli", "components", "runtime", "serving"}
 
 MOST_LINES = 400
 MOST_LINES_OF_INIT = 40
