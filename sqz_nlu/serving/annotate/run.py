@@ -81,7 +81,7 @@ def annotate(
         AnnotateError: the input cannot be read, the output was begun with something else, or a worker died.
     """
     bundle = open_model(EMBEDDED_FOLDER if str(model) == EMBEDDED else model)
-    Interpreter(bundle).parse("hello")  # what does not work at all is said once and early
+    _try(bundle)
     _keep_apart(str(source), str(output))
     try:
         job = Job(str(source), str(output), find_format(str(source), file_format), text_column)
@@ -101,6 +101,15 @@ def annotate(
             "again: the parts that are done are kept."
         ) from error
     return summary
+
+
+def _try(bundle: Bundle) -> None:
+    """Says early and once what does not work at all.
+
+    On a thread of its own: where ONNX Runtime has worked, subnormal numbers are zero, of which numpy warns.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: Interpreter(bundle).parse("hello")).result()
 
 
 def _work(
