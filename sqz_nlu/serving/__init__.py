@@ -1,1 +1,1 @@
-"""Serves bundles: files full of utterances, on one machine or a Ray cluster."""
+"""A trained bundle at work: Rasa's ``/model/parse`` over HTTP, files full of utterances, Ray clusters."""

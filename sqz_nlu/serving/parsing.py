@@ -1,0 +1,104 @@
+"""Parsing off the event loop: a few threads, and a queue that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from sqz_nlu.runtime.interpreter import Interpreter
+from sqz_nlu.serving.logs import log_event, logger
+from sqz_nlu.serving.metrics import ServerMetrics
+from sqz_nlu.serving.model import ModelSource, ServedModel
+from sqz_nlu.serving.responses import RequestError, encode_json
+from sqz_nlu.serving.settings import ServerSettings
+from sqz_nlu.serving.shortcuts import read_shortcut
+
+_RETRY = {"Retry-After": "1"}
+_SECONDS_BETWEEN_WARNINGS = 5.0
+
+
+class ParsePool:
+    """Parses on threads. Its methods are called on one event loop.
+
+    Args:
+        source: the model of each request.
+        settings: threads and queue.
+        metrics: where parses are counted.
+    """
+
+    def __init__(self, source: ModelSource, settings: ServerSettings, metrics: ServerMetrics) -> None:
+        self._source = source
+        self._metrics = metrics
+        self._most = settings.threads + settings.queue
+        self._threads = ThreadPoolExecutor(settings.threads, "parse")
+        self._texts = 0  # accepted and not yet answered
+        self._warned = float("-inf")
+
+    def model(self) -> ServedModel:
+        """The served model.
+
+        Raises:
+            RequestError: 503 until there is one.
+        """
+        if self._source.current is None:
+            raise RequestError(503, "NotReady", "The model is still being loaded; try again.", headers=_RETRY)
+        return self._source.current
+
+    async def parse(self, text: str) -> bytes:
+        """The answer to one message, as JSON in UTF-8.
+
+        Raises:
+            RequestError: no model yet, too many texts waiting, or the model failed.
+        """
+        shortcut = read_shortcut(text)
+        if shortcut is not None:
+            return encode_json(shortcut)
+        return await self._run(1, lambda model: encode_json(model.parse(text).to_dict()))
+
+    async def parse_batch(self, texts: list[str]) -> bytes:
+        """The answers to texts, as a JSON list in UTF-8.
+
+        Raises:
+            RequestError: as `parse`.
+        """
+        return await self._run(
+            len(texts), lambda model: encode_json([parse.to_dict() for parse in model.parse_batch(texts)])
+        )
+
+    def close(self) -> None:
+        """Waits for what is being parsed and ends the threads."""
+        self._threads.shutdown(wait=True)
+
+    async def _run(self, texts: int, work: Callable[[Interpreter], bytes]) -> bytes:
+        interpreter = self.model().interpreter
+        if self._texts and self._texts + texts > self._most:
+            raise self._overloaded()
+        self._texts += texts
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._timed, texts, work, interpreter
+            )
+        except Exception:
+            logger.exception("parse-failed")
+            raise RequestError(500, "ParsingError", "The model failed; the log says where.") from None
+        finally:
+            self._texts -= texts
+
+    def _timed(self, texts: int, work: Callable[[Interpreter], bytes], interpreter: Interpreter) -> bytes:
+        started = time.perf_counter()
+        answer = work(interpreter)
+        self._metrics.parse_seconds.observe(time.perf_counter() - started)
+        self._metrics.texts.inc(texts)
+        return answer
+
+    def _overloaded(self) -> RequestError:
+        self._metrics.refused.inc()
+        now = time.monotonic()
+        if now - self._warned > _SECONDS_BETWEEN_WARNINGS:
+            self._warned = now
+            log_event(logging.WARNING, "overloaded", waiting=self._texts)
+        message = f"{self._texts} texts are waiting, the most this server queues. Try again later."
+        return RequestError(503, "Overloaded", message, headers=_RETRY)
