@@ -1,0 +1,127 @@
+"""`serve run` with the committed configuration answers as the interpreter does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from sqz_nlu import Interpreter
+from sqz_nlu.errors import OptionError
+from sqz_nlu.serving.metrics import ServerMetrics
+from sqz_nlu.serving.model import ModelSource
+from sqz_nlu.serving.ray_serve import BatchingPool, build
+from sqz_nlu.serving.settings import ServerSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = ["turn on the light in the kitchen", "hello", "fly from paris to london", "bye", "", "Straße 🙂"]
+
+
+@pytest.fixture(scope="module")
+def server(cluster, tiny_bundle, tmp_path_factory):
+    """The address of a server that `serve run` has started from deploy/serve.yaml."""
+    config = yaml.safe_load((ROOT / "deploy" / "serve.yaml").read_text("utf-8"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config["http_options"] = {"host": "127.0.0.1", "port": port}
+    config["applications"][0]["args"]["model"] = str(tiny_bundle)
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "serve.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    cluster.add_node(num_cpus=1)
+    command = [Path(sys.executable).with_name("serve"), "run", folder / "serve.yaml"]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [str(part) for part in [*command, "--address", cluster.address]],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=log,
+            stderr=log,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(address, process, folder / "log")
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def _wait_until_ready(address: str, process: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + 180
+    while True:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < end, log.read_text()
+        try:
+            if httpx.get(f"{address}/ready").status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.2)
+
+
+def assert_alike(seen: dict, expected: dict) -> None:
+    """Equal but for confidences, which share a scale with the texts of a batch."""
+    assert seen["text"] == expected["text"]
+    assert seen["intent"]["name"] == expected["intent"]["name"]
+    assert seen["intent"]["confidence"] == pytest.approx(expected["intent"]["confidence"], abs=0.05)
+    assert [(e["entity"], e["value"]) for e in seen["entities"]] == [
+        (e["entity"], e["value"]) for e in expected["entities"]
+    ]
+
+
+def test_requests_one_by_one_are_answered_like_parse(server, tiny_bundle):
+    interpreter = Interpreter.load(tiny_bundle)
+    for text in TEXTS:
+        answer = httpx.post(f"{server}/model/parse", json={"text": text})
+        assert answer.status_code == 200
+        assert_alike(answer.json(), interpreter.parse(text).to_dict())
+    assert httpx.post(f"{server}/model/parse", json={}).status_code == 400
+
+
+async def test_many_requests_at_once_each_get_their_own_answer(server, tiny_bundle):
+    texts = [f"{TEXTS[index % 4]} {index}" for index in range(200)]
+    async with httpx.AsyncClient(timeout=60) as client:
+        answers = await asyncio.gather(
+            *(client.post(f"{server}/model/parse", json={"text": text}) for text in texts)
+        )
+    for answer, expected in zip(answers, Interpreter.load(tiny_bundle).parse_batch(texts), strict=True):
+        assert_alike(answer.json(), expected.to_dict())
+
+
+async def test_texts_that_wait_together_are_parsed_together(tiny_bundle, monkeypatch):
+    source = ModelSource(tiny_bundle)
+    interpreter = source.load().interpreter
+    sizes: list[int] = []
+    parse_batch = interpreter.parse_batch
+
+    def counting(texts):
+        sizes.append(len(texts))
+        return parse_batch(texts)
+
+    monkeypatch.setattr(interpreter, "parse_batch", counting)
+    pool = BatchingPool(source, ServerSettings(), ServerMetrics(source), 8, 0.5)
+    answers = await asyncio.gather(
+        *(pool.parse(f"hello {index}") for index in range(16)), pool.parse("/greet")
+    )
+    pool.close()
+    assert sizes == [8, 8]
+    assert len(set(answers)) == 17
+
+
+def test_wrong_arguments_are_clear_errors():
+    with pytest.raises(OptionError, match="Did you mean 'max_batch_size'"):
+        build({"model": "x", "max_batchsize": 4})
+    with pytest.raises(OptionError, match="No model given"):
+        build({})
+    with pytest.raises(OptionError, match="threads is 0"):
+        build({"model": "x", "threads": 0})
