@@ -9,6 +9,7 @@ import pytest
 from sqz_nlu import Interpreter
 from sqz_nlu.errors import AnnotateError
 from sqz_nlu.serving.annotate.files import locate
+from sqz_nlu.serving.annotate.rows import ANSWER
 from sqz_nlu.serving.annotate.run import annotate
 
 
@@ -41,13 +42,7 @@ def test_all_columns_and_types_stay(tiny_bundle, table, tmp_path, as_url):
     assert (summary["rows"], summary["failed"]) == (3503, 701)
     wanted = pa.concat_tables([table, table.slice(0, 3)])
     assert result.select(wanted.column_names).to_pylist() == wanted.to_pylist()
-    assert result.schema.names == [
-        *table.schema.names,
-        "sqz_intent",
-        "sqz_confidence",
-        "sqz_entities",
-        "sqz_error",
-    ]
+    assert result.schema.names == [*table.schema.names, *ANSWER]
     assert [result.schema.field(name).type for name in table.schema.names] == table.schema.types
     assert result.schema.metadata[b"made"] == b"by hand"
     first = result.slice(0, 3).to_pylist()
@@ -69,9 +64,14 @@ def test_what_is_not_parquet_is_one_clear_error(tiny_bundle, tmp_path):
 
 def test_a_file_of_a_url_appears_complete_or_not_at_all(tmp_path):
     place = locate(tmp_path.as_uri())
-    with pytest.raises(RuntimeError), place.write("x/part") as file:
-        file.write(b"half")
-        raise RuntimeError
+
+    def fail_half_way():
+        with place.write("x/part") as file:
+            file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert place.sizes() == {}
     with place.write("x/part") as file:
         file.write(b"whole")

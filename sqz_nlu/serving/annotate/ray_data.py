@@ -21,7 +21,6 @@ from sqz_nlu.serving.annotate.part import Done, annotate_part
 from sqz_nlu.serving.annotate.plan import Job, Part
 
 _SECONDS_TO_ANSWER = 10.0
-_RETRIES = 10  # of a part whose process or node dies
 
 
 def on_ray(
@@ -59,7 +58,6 @@ def on_ray(
             fn_kwargs={"job": job, "model": ray.put(bundle)},
             concurrency=workers,
             num_cpus=1,
-            ray_remote_args_fn=lambda: {"max_retries": _RETRIES},
         )
         for row in dataset.iter_rows():
             yield Done(**row)
