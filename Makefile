@@ -30,10 +30,10 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env env-ray lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-probe clean
+.PHONY: help env env-ray lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-annotate bench-probe clean
 
 help: ## Print this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 env: ## Build or update .venv from requirements.lock
 	@bash scripts/bootstrap.sh
@@ -93,6 +93,9 @@ encoder: env ## Make the embedded encoder again (an hour): CORPUS=FOLDER
 
 bench-parse: env ## Measure the time of one message, beside Rasa's default pipeline
 	@$(PYTHON) benchmarks/parse_latency.py
+
+bench-annotate: train-bot ## Measure the sentences a second and core of `sqz-nlu annotate`
+	@$(PYTHON) benchmarks/annotate_rate.py
 
 bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOLDER
 	@[ -d "$(DATA)" ] || { echo "Which data? make bench-probe DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }

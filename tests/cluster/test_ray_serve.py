@@ -89,7 +89,10 @@ def test_requests_one_by_one_are_answered_like_parse(server, tiny_bundle):
 
 
 async def test_many_requests_at_once_each_get_their_own_answer(server, tiny_bundle):
-    texts = [f"{TEXTS[index % 4]} {index}" for index in range(200)]
+    rooms, cities = ("kitchen", "bedroom", "garden"), ("paris", "london")
+    texts = [f"turn {switch} the light in the {room}" for switch in ("on", "off") for room in rooms]
+    texts += [f"fly from {city} to {other}" for city in cities for other in cities]
+    texts *= 20
     async with httpx.AsyncClient(timeout=60) as client:
         answers = await asyncio.gather(
             *(client.post(f"{server}/model/parse", json={"text": text}) for text in texts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,9 +83,10 @@ def annotate(
     """
     bundle = open_model(EMBEDDED_FOLDER if str(model) == EMBEDDED else model)
     _try(bundle)
-    _keep_apart(str(source), str(output))
+    source, output = _absolute(source), _absolute(output)
+    _keep_apart(source, output)
     try:
-        job = Job(str(source), str(output), find_format(str(source), file_format), text_column)
+        job = Job(source, output, find_format(source, file_format), text_column)
         shards = find_shards(job)
         parts = cut(shards, job.kind)
         place = locate(job.output)
@@ -170,6 +172,11 @@ def _find_kept(place: Place, parts: Sequence[Part]) -> dict[str, Done]:
     with ThreadPoolExecutor(_READERS) as threads:
         found = threads.map(lambda part: find_done(place, part), present)
         return {done.name: done for done in found if done is not None and done.size == sizes[done.name]}
+
+
+def _absolute(path: str | Path) -> str:
+    """A path that means the same to every process."""
+    return str(path) if "://" in str(path) else os.path.abspath(path)
 
 
 def _keep_apart(source: str, output: str) -> None:
