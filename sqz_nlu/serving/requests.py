@@ -27,14 +27,18 @@ class Access:
     def granted(self, request: Request) -> bool:
         """Whether ``?token=`` (as in Rasa) or ``Authorization: Bearer`` has the token."""
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        given = bearer.strip() if scheme.lower() == "bearer" else request.query_params.get("token")
-        return self.matches(given)
+        if scheme.lower() == "bearer":
+            # Starlette reads headers as Latin-1; tokens are sent in UTF-8.
+            return self.matches(bearer.strip().encode("latin-1"))
+        return self.matches(request.query_params.get("token"))
 
     def matches(self, given: object) -> bool:
         """Whether this is the token."""
         if self._token is None:
             return True
-        return isinstance(given, str) and hmac.compare_digest(_bytes(given), self._token)
+        if isinstance(given, str):
+            given = _bytes(given)
+        return isinstance(given, bytes) and hmac.compare_digest(given, self._token)
 
     def demand(self, request: Request) -> None:
         """Raises `RequestError` for a request without the token."""
