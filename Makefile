@@ -20,7 +20,7 @@ CORPUS ?=
 OUT ?= build/encoder
 # What the benchmarks read.
 DATA ?=
-RAY_PYTHON := .venv-ray/bin/python
+BOTS ?=
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 
 export RASA_TELEMETRY_ENABLED := false
@@ -30,7 +30,7 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env env-ray lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-annotate bench-probe bench-server clean
+.PHONY: help env env-ray lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-annotate bench-probe bench-server bots clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -105,6 +105,10 @@ bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOL
 
 bench-server: train-bot ## Measure messages a second of the HTTP server, and its recovery from overload
 	@$(PYTHON) benchmarks/server_load.py
+
+bots: env ## Migrate, train, test and talk to other people's bots: BOTS=FOLDER
+	@[ -d "$(BOTS)" ] || { echo "Which bots? make bots BOTS=FOLDER, see docs/rasa.md" >&2; exit 1; }
+	@$(PYTHON) benchmarks/bots.py --data "$(BOTS)"
 
 clean: ## Delete what was built; the environments stay
 	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,15 +12,23 @@ from sqz_nlu._version import __version__
 
 if TYPE_CHECKING:
     from sqz_nlu.components.classifier import SqueezeBertClassifier
+    from sqz_nlu.components.featurizer import SqueezeBertFeaturizer
     from sqz_nlu.components.tokenizer import BlankSpacyTokenizer
     from sqz_nlu.runtime.interpreter import Interpreter
 
-__all__ = ["BlankSpacyTokenizer", "Interpreter", "SqueezeBertClassifier", "__version__"]
+__all__ = [
+    "BlankSpacyTokenizer",
+    "Interpreter",
+    "SqueezeBertClassifier",
+    "SqueezeBertFeaturizer",
+    "__version__",
+]
 
 _HOMES = {
     "BlankSpacyTokenizer": "sqz_nlu.components.tokenizer",
     "Interpreter": "sqz_nlu.runtime.interpreter",
     "SqueezeBertClassifier": "sqz_nlu.components.classifier",
+    "SqueezeBertFeaturizer": "sqz_nlu.components.featurizer",
 }
 
 

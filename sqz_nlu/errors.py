@@ -4,6 +4,7 @@
     ├── OptionError          an option is unknown, of the wrong type or out of range
     ├── DataError            training data that cannot be learned from
     ├── EncoderError         an encoder that cannot be found, read or used
+    ├── CheckpointError      trained weights that training cannot go on from
     ├── BundleError          a bundle that is missing, damaged or not allowed
     │   └── IncompatibleBundleError   written in a format this version does not read
     ├── ParityError          int8 and float graphs disagree where int8 was demanded
@@ -33,6 +34,10 @@ class DataError(SqzNluError):
 
 class EncoderError(SqzNluError):
     """An encoder cannot be found, read or used."""
+
+
+class CheckpointError(SqzNluError):
+    """Trained weights are missing, damaged or do not fit what is to be trained."""
 
 
 class BundleError(SqzNluError):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqz_nlu.encoder import vocabulary
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
 from sqz_nlu.encoder.source import EncoderSource, find_encoder
 from sqz_nlu.errors import DataError
@@ -16,11 +17,13 @@ from sqz_nlu.export.parity import Gold, Parity
 from sqz_nlu.runtime.interpreter import DecodingConfig
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.text import TextEncoder
+from sqz_nlu.training.checkpoint import Checkpoint, classes_of, digest, digests, trained_weights
 from sqz_nlu.training.dataset import encode_examples
+from sqz_nlu.training.events import EventLog
 from sqz_nlu.training.examples import Example, label_space
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
-from sqz_nlu.training.trainer import Training, train
+from sqz_nlu.training.trainer import Earlier, Training, train
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ def fit(
     options: TrainingOptions,
     folder: Path,
     language: str | None = None,
+    checkpoint: Path | None = None,
+    continue_from: Path | None = None,
 ) -> FitReport:
     """Trains a joint model and writes it as a bundle.
 
@@ -55,13 +60,16 @@ def fit(
         options: training options.
         folder: where the bundle is written; replaced if it exists.
         language: recorded in the bundle.
+        checkpoint: file for what a later training can continue from; ``None`` writes none.
+        continue_from: such a file; ``None`` starts from the encoder.
 
     Raises:
         DataError: there is nothing to learn.
         EncoderError: the encoder cannot be found or used.
         OptionError: an option cannot be met on this machine.
+        CheckpointError: training cannot continue from the file.
         ParityError: int8 was demanded and does not agree with float.
-        BundleError: the bundle cannot be written; nothing is left half-made.
+        BundleError: the bundle or the checkpoint cannot be written; nothing is left half-made.
     """
     usable = [example for example in examples if example.text.strip()]
     labels = label_space(
@@ -69,23 +77,45 @@ def fit(
     )
     _check(usable, labels, options)
     source = find_encoder(options.model, options.offline)
+    before = Checkpoint.read(continue_from) if continue_from else None
+    if before:
+        before.check(labels, source.fingerprint())
     encoder, tokenizer = load_encoder(source), load_tokenizer(source)
     tokenizer_file = tokenizer.to_str()
+    measured = vocabulary.measure(tokenizer, [example.text for example in usable])
+    if warning := vocabulary.warning(measured, source.name, source.language()):
+        logger.warning(warning)
     limit = min(options.max_sequence_length, encoder.config.max_position_embeddings)
     rows = encode_examples(usable, labels, TextEncoder(tokenizer, limit))
     network = JointNetwork(encoder, labels, options.drop_rate, options.drop_rate_attention)
-    training = train(network, rows, options)
-    model = TrainedModel(
-        encoder.config,
-        numpy_parameters(encoder),
-        tokenizer_file,
-        _decoding(labels, options, limit, training.temperature),
-        _intent_head(network) if labels.intents else None,
-        _word_head(network) if labels.entities else None,
-    )
-    parity = export(
-        model, _gold(usable), _about(source, usable, training, language), folder, options.quantization
-    )
+    earlier = None
+    if before:
+        before.restore(network)
+        earlier = Earlier(before.temperature, [digest(example.text) in before.seen for example in usable])
+    with EventLog(options.tensorboard_log_directory) as events:
+        training = train(network, rows, options, events, earlier)
+        model = TrainedModel(
+            encoder.config,
+            numpy_parameters(encoder),
+            tokenizer_file,
+            _decoding(labels, options, limit, training.temperature),
+            _intent_head(network) if labels.intents else None,
+            _word_head(network) if labels.entities else None,
+        )
+        about = _about(source, usable, training, language)
+        parity = export(model, _gold(usable), about, folder, options.quantization)
+        if parity:
+            figures = {name: value for name, value in parity.to_dict().items() if value is not None}
+            events.write("int8", figures, training.epochs)
+    if checkpoint:
+        seen = digests(e.text for i, e in enumerate(usable) if i not in training.never_trained_on)
+        Checkpoint(
+            source.fingerprint(),
+            classes_of(labels),
+            training.temperature,
+            trained_weights(network, before),
+            seen | (before.seen if before else frozenset()),
+        ).save(checkpoint)
     return FitReport(folder, labels, training, parity)
 
 
@@ -153,5 +183,6 @@ def _about(
             "spans": sum(len(example.entities) for example in examples),
         },
         "held_out": training.held_out,
+        "fallback": training.fallback.to_dict() if training.fallback else None,
         "epochs": training.epochs,
     }

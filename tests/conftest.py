@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tiny import annotated, tiny_config, tiny_tokenizer
+from wheels import build_wheel, find_uv
 
 os.environ.setdefault("USE_TF", "0")  # transformers would import TensorFlow beside torch
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -83,7 +84,14 @@ def tiny_report(tiny_examples, tiny_options, tmp_path_factory):
     """What training on the tiny examples gave."""
     from sqz_nlu.fit import fit
 
-    return fit(tiny_examples, tiny_options, tmp_path_factory.mktemp("tiny") / "bundle")
+    folder = tmp_path_factory.mktemp("tiny")
+    return fit(tiny_examples, tiny_options, folder / "bundle", checkpoint=folder / "trainable.safetensors")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_report) -> Path:
+    """What training on the tiny examples can be continued from; tests must not change it."""
+    return tiny_report.bundle.parent / "trainable.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -98,3 +106,15 @@ def interpreter(tiny_bundle):
     from sqz_nlu import Interpreter
 
     return Interpreter.load(tiny_bundle)
+
+
+@pytest.fixture(scope="session")
+def uv() -> str:
+    """An uv that runs."""
+    return find_uv() or pytest.skip("no uv on the PATH or in .bootstrap/")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel of this package."""
+    return build_wheel(tmp_path_factory.mktemp("source"))

@@ -16,9 +16,11 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sqz_nlu"
 
 # Room -> rooms it may import from. Everything may import from errors and _version.
 ARROWS: dict[str, set[str]] = {
-    "components": {"fit", "training", "encoder", "runtime"},
-    "cli": {"serving", "export", "squeeze", "encoder", "runtime"},
+    "components": {"fit", "export", "training", "encoder", "runtime"},
+    "cli": {"serving", "export", "migration", "squeeze", "encoder", "runtime"},
+    "migration": {"training"},
     "serving": {"runtime"},
+    "spacy_pipe": {"runtime"},
     "fit": {"export", "training", "encoder", "runtime"},
     "export": {"encoder", "runtime"},
     "training": {"encoder", "runtime"},
@@ -43,15 +45,16 @@ LAZY_TORCH = {"fit"}
 # Rooms that may import nothing else than the standard library and these.
 LIGHT: dict[str, set[str]] = {
     "runtime": {"numpy", "onnxruntime", "tokenizers"},
+    "spacy_pipe": {"spacy", "srsly"},
     "errors": set(),
     "_version": set(),
     "__init__": set(),
 }
 # Rooms whose import must not load torch, not even through other rooms.
-WITHOUT_TORCH = {"cli", "components", "serving", "runtime"}
+WITHOUT_TORCH = {"cli", "components", "migration", "runtime", "serving", "spacy_pipe"}
 
 MOST_LINES = 400
-MOST_LINES_OF_INIT = 40
+MOST_LINES_OF_INIT = 60
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,7 @@ def test_a_sound_house_passes(tmp_path):
         (circles, "runtime/text.py", "from sqz_nlu.runtime.session import S"),
         (circles, "runtime/text.py", "class A:\n    from . import session"),
         (large_files, "runtime/bad.py", "x = 1\n" * 401),
-        (large_files, "__init__.py", "x = 1\n" * 41),
+        (large_files, "__init__.py", "x = 1\n" * 61),
     ],
 )
 def test_a_broken_rule_is_seen(tmp_path, rule, name, text):

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from sqz_nlu._version import __version__
-from sqz_nlu.cli import annotate, export, info, parse, serve, squeeze, verify
+from sqz_nlu.cli import annotate, export, info, migrate, parse, serve, squeeze, verify
 from sqz_nlu.errors import SqzNluError
 
-_VERBS = (parse, info, verify, export, serve, annotate, squeeze)
+_VERBS = (parse, info, verify, export, serve, annotate, squeeze, migrate)
 
 
 def build_parser() -> argparse.ArgumentParser:

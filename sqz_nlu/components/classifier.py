@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUNDLE = "bundle"
+TRAINABLE_WEIGHTS = "trainable.safetensors"
 
 
 @DefaultV1Recipe.register(
@@ -100,7 +101,7 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         Raises:
             InvalidConfigException: an option is unknown or wrong, or the encoder cannot be found.
         """
-        options = cls._read_options(config)
+        options = cls._read_options(config, execution_context)
         try:
             find_encoder(options.model, options.offline).read_config()
         except EncoderError as error:
@@ -121,7 +122,7 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         Raises:
             InvalidConfigException: an option is wrong, or the stored bundle is damaged.
         """
-        options = cls._read_options(config)
+        options = cls._read_options(config, execution_context)
         interpreter = None
         try:
             with model_storage.read_from(resource) as folder:
@@ -136,36 +137,41 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         return cls(options, model_storage, resource, execution_context, interpreter)
 
     @classmethod
-    def _read_options(cls, config: dict[str, Any]) -> TrainingOptions:
+    def _read_options(cls, config: dict[str, Any], context: ExecutionContext) -> TrainingOptions:
         # Rasa adds keys of its own, all of which begin with two underscores.
         ours = {key: value for key, value in config.items() if not key.startswith("__")}
         ours.pop("finetuning_epoch_fraction", None)
+        node = context.graph_schema.nodes.get(context.node_name)
+        if node is not None and "epochs" not in node.config:
+            del ours["epochs"]  # it is the default that Rasa filled in, not the user's
         try:
             return TrainingOptions.from_dict(ours)
         except OptionError as error:
             raise InvalidConfigException(f"{cls.__name__}: {error}") from error
 
     def train(self, training_data: TrainingData) -> Resource:
-        """Trains on the NLU examples and stores a bundle.
+        """Trains on the NLU examples and stores a bundle, and beside it what fine-tuning continues from.
 
-        Data without anything to learn is a warning, not an error: the component then answers nothing.
+        Nothing is stored before all of it is made. Data without anything to learn is a warning, not an
+        error: the component then answers nothing.
 
         Raises:
-            InvalidConfigException: the encoder or an option cannot be used.
+            InvalidConfigException: the encoder, an option or the model to fine-tune cannot be used.
+            BundleError: the disk refuses.
         """
         from sqz_nlu.fit import fit  # torch is imported only where training happens
 
-        if self._context.is_finetuning:
-            logger.warning(
-                "%s starts from its encoder again: it does not continue from a trained model yet.",
-                type(self).__name__,
-            )
         try:
             with tempfile.TemporaryDirectory() as folder:
-                report = fit(to_examples(training_data), self._options, Path(folder) / BUNDLE)
-                with self._model_storage.write_to(self._resource) as stored:
-                    shutil.rmtree(stored / BUNDLE, ignore_errors=True)
-                    shutil.copytree(report.bundle, stored / BUNDLE)
+                weights = Path(folder) / TRAINABLE_WEIGHTS
+                report = fit(
+                    to_examples(training_data),
+                    self._options,
+                    Path(folder) / BUNDLE,
+                    checkpoint=weights if self._options.persist_trainable_weights else None,
+                    continue_from=self._weights_to_finetune(),
+                )
+                self._store(Path(folder))
         except DataError as error:
             rasa.shared.utils.io.raise_warning(f"{type(self).__name__} was not trained. {error}")
         except BundleError:
@@ -176,7 +182,35 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
             self._log(report)
         return self._resource
 
+    def _weights_to_finetune(self) -> Path | None:
+        """Where the model to fine-tune has its weights; ``None`` without one, or if it learned nothing."""
+        if not self._context.is_finetuning:
+            return None
+        try:
+            with self._model_storage.read_from(self._resource) as stored:
+                return stored / TRAINABLE_WEIGHTS if (stored / BUNDLE).is_dir() else None
+        except ValueError:
+            return None
+
+    def _store(self, made: Path) -> None:
+        """Moves what was made to Rasa's storage, in place of what is there."""
+        with self._model_storage.write_to(self._resource) as stored:
+            try:
+                for name in (BUNDLE, TRAINABLE_WEIGHTS):
+                    _remove(stored / name)
+                for path in made.iterdir():
+                    shutil.move(path, stored / path.name)
+            except OSError as error:
+                for name in (BUNDLE, TRAINABLE_WEIGHTS):
+                    _remove(stored / name)
+                raise BundleError(
+                    f"The trained model could not be stored in {stored} ({error}). Check the free space and "
+                    "the permissions, and run `rasa train` again."
+                ) from error
+
     def _log(self, report: FitReport) -> None:
+        if report.training.fallback:
+            logger.info("%s", report.training.fallback)
         held_out = report.training.held_out
         if held_out:
             figures = ", ".join(f"{name} {value:.3f}" for name, value in held_out.items())
@@ -200,6 +234,13 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
                 message, result, self._options.intent_classification, self._options.entity_recognition
             )
         return messages
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 announce_extractor(SqueezeBertClassifier)

@@ -28,7 +28,8 @@ def load_encoder(source: EncoderSource) -> SqueezeBertEncoder:
         EncoderError: the configuration or the weights cannot be used.
     """
     config = SqueezeBertConfig.from_dict(source.read_config())
-    encoder = SqueezeBertEncoder(config)
+    with torch.random.fork_rng([]):  # drawn weights are replaced at once; what others draw must not change
+        encoder = SqueezeBertEncoder(config)
     if source.weights.suffix == ".onnx":
         arrays = read_graph_weights(source.weights, config)
         state = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sqz_nlu.errors import EncoderError
-from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, MODEL
+from sqz_nlu.runtime.bundle import CARD, EMBEDDED, EMBEDDED_FOLDER, MANIFEST, MODEL
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
-HUB_PATTERNS = ["config.json", "tokenizer_config.json", *TOKENIZER_FILES, *WEIGHT_FILES]
+HUB_PATTERNS = ["config.json", "tokenizer_config.json", CARD, *TOKENIZER_FILES, *WEIGHT_FILES]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,21 @@ class EncoderSource:
             )
         return dict(config)
 
+    def language(self) -> str | None:
+        """The code of the encoder's only language, where its bundle or its model card says so."""
+        try:
+            if self.weights.name == MODEL:
+                stated = json.loads((self.folder / MANIFEST).read_text("utf-8")).get("language")
+            else:
+                from huggingface_hub import metadata_load
+
+                stated = (metadata_load(self.folder / CARD) or {}).get("language")
+        except (ImportError, OSError, ValueError):
+            return None
+        if isinstance(stated, list) and len(stated) == 1:
+            (stated,) = stated
+        return stated if isinstance(stated, str) else None
+
     def fingerprint(self) -> str:
         """A SHA-256 over configuration, weights and tokenizer."""
         digest = hashlib.sha256()
@@ -88,7 +103,7 @@ def find_encoder(model: str | Path, offline: bool = False) -> EncoderSource:
             f"There is no encoder folder '{name}'. Expected 'embedded', an existing folder with "
             "config.json, weights and tokenizer, or a hub id such as 'squeezebert/squeezebert-uncased'."
         )
-    return _inspect(name, _from_hub(name, offline))
+    return _from_hub(name, offline)
 
 
 def _looks_like_path(name: str) -> bool:
@@ -113,7 +128,7 @@ def _inspect(name: str, folder: Path) -> EncoderSource:
     )
 
 
-def _from_hub(name: str, offline: bool) -> Path:
+def _from_hub(name: str, offline: bool) -> EncoderSource:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -123,7 +138,7 @@ def _from_hub(name: str, offline: bool) -> Path:
         ) from error
     try:
         cached = snapshot_download(name, allow_patterns=HUB_PATTERNS, local_files_only=True)
-        return Path(cached)
+        return _inspect(name, Path(cached))  # another program may have fetched some of the files only
     except Exception:  # not cached: huggingface_hub raises several unrelated types here
         if offline:
             raise EncoderError(
@@ -131,13 +146,14 @@ def _from_hub(name: str, offline: bool) -> Path:
                 "Fetch it once online, or use model: embedded."
             ) from None
     try:
-        return Path(snapshot_download(name, allow_patterns=HUB_PATTERNS))
+        folder = Path(snapshot_download(name, allow_patterns=HUB_PATTERNS))
     except Exception as error:
         raise EncoderError(
             f"The encoder '{name}' is neither in the local hub cache nor could it be fetched from "
             f"the hub ({type(error).__name__}: {_first_line(error)}). Check the name and the "
             "network, give a local folder, or use model: embedded, which needs no network."
         ) from error
+    return _inspect(name, folder)
 
 
 def _first_line(error: Exception) -> str:

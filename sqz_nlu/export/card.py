@@ -37,6 +37,7 @@ def model_card(facts: Mapping[str, Any], labels: LabelSpace, model_bytes: int, l
             f"{data['spans']} entity annotations"
         )
     lines += _held_out(facts.get("held_out") or {}) + _parity(facts.get("parity"))
+    lines += _fallback(facts.get("fallback"))
     for title, names in (
         ("Intents", labels.intents),
         ("Entities", labels.entities),
@@ -62,4 +63,14 @@ def _parity(parity: Mapping[str, Any] | None) -> list[str]:
     line += f"same top intent on {parity['intent_agreement']:.1%}"
     if parity["span_agreement"] is not None:
         line += f", entity spans agree with F1 {parity['span_agreement']:.1%}"
+    return [line]
+
+
+def _fallback(fallback: Mapping[str, Any] | None) -> list[str]:
+    if not fallback:
+        return []
+    line = f"- A FallbackClassifier threshold of {fallback['threshold']:.2f} would have kept "
+    line += f"{fallback['kept']:.1%} of {fallback['right']} right held-out answers"
+    if fallback["turned_away"] is not None:
+        line += f" and turned away {fallback['turned_away']:.1%} of {fallback['wrong']} wrong ones"
     return [line]

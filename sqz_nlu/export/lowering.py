@@ -21,7 +21,7 @@ from sqz_nlu._version import __version__
 from sqz_nlu.encoder.layout import LayerLayout, Product, layer_layout
 from sqz_nlu.errors import EncoderError
 from sqz_nlu.export.graph import Arithmetic, Array, GraphBuilder
-from sqz_nlu.runtime.interpreter import EMBEDDING, INTENT_LOGITS, WORD_LOGITS
+from sqz_nlu.runtime.interpreter import EMBEDDING, INTENT_LOGITS, WORD_LOGITS, states_name
 
 _FUSED_ACTIVATIONS = {
     "gelu": "Gelu",
@@ -107,7 +107,7 @@ class _Lowering:
         name = "embeddings.position_embeddings"
         table_name = graph.constant(f"{name}.weight", positions)
         skip = graph.add("Slice", [table_name, zero, length, zero], name)
-        return self._skip_normalise(words, skip, "embeddings.LayerNorm", "embeddings")
+        return self._skip_normalise(words, skip, "embeddings.LayerNorm", states_name(0))
 
     def layer(self, index: int, states: str) -> str:
         """One encoder layer on states ``[batch, tokens, hidden]``."""
@@ -118,9 +118,7 @@ class _Lowering:
             projected, states, f"{prefix}.post_attention.layernorm", f"layers.{index}.attended"
         )
         narrowed = self._feed_forward(attended, layout, f"layers.{index}")
-        return self._skip_normalise(
-            narrowed, attended, f"{prefix}.output.layernorm", f"layers.{index}.states"
-        )
+        return self._skip_normalise(narrowed, attended, f"{prefix}.output.layernorm", states_name(index + 1))
 
     def mean_pool(self, states: str) -> str:
         """The mean over real tokens, by element-wise operators: padding may hold anything finite."""

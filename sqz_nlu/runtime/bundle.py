@@ -61,6 +61,14 @@ class Bundle:
         return self.contents[TOKENIZER].decode("utf-8")
 
     @property
+    def fingerprint(self) -> str:
+        """A SHA-256 over configuration, graph and tokenizer, as `EncoderSource.fingerprint` gives it."""
+        digest = hashlib.sha256()
+        for name in (CONFIG, MODEL, TOKENIZER):
+            digest.update(bytes.fromhex(self.manifest["files"][name]["sha256"]))
+        return digest.hexdigest()
+
+    @property
     def model(self) -> bytes:
         """The bytes of ``model.onnx``."""
         return self.contents[MODEL]

@@ -15,7 +15,7 @@ ALLOWED_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTIONS = 7, 8, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_NODE_ATTRIBUTE, _NODE_DOMAIN = 5, 7
+_NODE_OUTPUT, _NODE_ATTRIBUTE, _NODE_DOMAIN = 2, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 5, 6, 11
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 _OPSET_DOMAIN = 1
@@ -39,6 +39,19 @@ def check_graph(model: bytes) -> None:
         raise BundleError(f"model.onnx is not a readable ONNX file ({error}).") from error
     if graphs != 1:
         raise BundleError(f"model.onnx holds {graphs} graphs; expected exactly one.")
+
+
+def produced_names(model: bytes) -> set[str]:
+    """The names of all tensors that the nodes of a checked ``ModelProto`` make."""
+    return {
+        bytes(name).decode("utf-8")
+        for number, graph in _fields(memoryview(model))
+        if number == _MODEL_GRAPH
+        for part, node in _fields(graph)
+        if part == _GRAPH_NODE
+        for field, name in _fields(node)
+        if field == _NODE_OUTPUT
+    }
 
 
 def _check_graph(graph: memoryview) -> None:

@@ -16,7 +16,7 @@ from sqz_nlu.runtime.archive import open_model
 from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, Bundle
 from sqz_nlu.runtime.decode import EntityDecoder, rank_intents
 from sqz_nlu.runtime.labels import LabelSpace
-from sqz_nlu.runtime.results import NO_INTENT, Entity, ParseResult
+from sqz_nlu.runtime.results import NO_INTENT, Entity, ParseResult, TokenStates
 from sqz_nlu.runtime.session import GraphSession
 from sqz_nlu.runtime.text import EncodedText, TextEncoder
 
@@ -26,6 +26,11 @@ EMBEDDING = "embedding"
 
 _BATCH = 32
 Result = TypeVar("Result")
+
+
+def states_name(layer: int) -> str:
+    """The tensor of a graph with the token states after ``layer`` layers; 0 is the embeddings' output."""
+    return f"layers.{layer - 1}.states" if layer else "embeddings"
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class Interpreter:
             tokenizer = Tokenizer.from_str(bundle.tokenizer)
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"tokenizer.json of the bundle cannot be used: {error}") from error
+        layers = bundle.config.get("encoder", {}).get("num_hidden_layers")
+        self._states = None if layers is None else states_name(layers)
         self._text = TextEncoder(tokenizer, self.config.max_tokens)
         self._session = GraphSession(bundle.model, threads)
         self._entities = EntityDecoder(labels, self.config.split_by_comma, self.config.split_default)
@@ -150,6 +157,26 @@ class Interpreter:
         vectors: list[npt.NDArray[np.float32]] = self._in_batches(texts, self._embed_equal)
         return np.stack(vectors)
 
+    def token_states(self, texts: Sequence[str]) -> list[TokenStates]:
+        """The encoder's state of every token, with the place of each token in its text.
+
+        Texts of equal length run together, so states can differ from those of a text alone in the third
+        decimal (see `parse_batch`). The first call opens the graph anew with the states as an output.
+
+        Returns:
+            One for each text: states ``float32 [tokens, hidden]``, spans and mean. Texts longer than the
+            limit are cut.
+
+        Raises:
+            BundleError: the graph has no token states of a SqueezeBERT.
+            TypeError: a text is not a string, or ``texts`` is a single string.
+        """
+        _check_texts(texts)
+        if self._states is None:
+            raise BundleError(f"The bundle '{self.path}' does not say what its encoder is: no token states.")
+        self._session.expose(self._states)
+        return self._in_batches(texts, self._states_equal)
+
     def _check(self, texts: Sequence[str]) -> None:
         _check_texts(texts)
         if not self._outputs:
@@ -172,6 +199,13 @@ class Interpreter:
 
     def _embed_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[npt.NDArray[np.float32]]:
         return list(self._session.run([EMBEDDING], _ids(encoded))[0])
+
+    def _states_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[TokenStates]:
+        outputs = zip(*self._session.run([str(self._states), EMBEDDING], _ids(encoded)), strict=True)
+        return [
+            TokenStates(states, tuple(code.spans), embedding)
+            for (states, embedding), code in zip(outputs, encoded, strict=True)
+        ]
 
     def _parse_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[ParseResult]:
         """Parses texts that have the same number of tokens."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 Span = tuple[int, int]
 
 
@@ -98,3 +101,18 @@ class ParseResult:
             "text_tokens": [list(word) for word in self.words],
             "intent_ranking": [intent.to_dict() for intent in self.intent_ranking],
         }
+
+
+@dataclass(frozen=True)
+class TokenStates:
+    """What the encoder makes of one text.
+
+    Attributes:
+        states: the last layer's state of every token, special tokens included: ``float32 [tokens, hidden]``.
+        spans: where each token lies in the text, in code points; special tokens have ``(0, 0)``.
+        embedding: the mean of the states, ``float32 [hidden]``.
+    """
+
+    states: npt.NDArray[np.float32]
+    spans: tuple[Span, ...]
+    embedding: npt.NDArray[np.float32]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from sqz_nlu.errors import BundleError
+from sqz_nlu.runtime.graph_outputs import with_output
 
 _ERRORS_ONLY = 3
 
@@ -29,6 +30,7 @@ class GraphSession:
     def __init__(self, model: bytes, threads: int = 1) -> None:
         self._model = model
         self._threads = threads
+        self._exposed: str | None = None
         self._lock = threading.Lock()
         self._opened: tuple[int, onnxruntime.InferenceSession] | None = None
 
@@ -41,6 +43,23 @@ class GraphSession:
         """
         mask = np.ones_like(ids)
         return list(self._session().run(outputs, {"input_ids": ids, "attention_mask": mask}))
+
+    def expose(self, name: str) -> None:
+        """Makes the inner tensor ``name`` an output that `run` can be asked for.
+
+        Costs one opening of the session where it is open already; runs that are under way are not disturbed.
+        Nothing more is computed, and the weights are held once.
+
+        Raises:
+            BundleError: the graph has no such tensor.
+        """
+        if self._exposed == name:
+            return
+        with self._lock:
+            if self._exposed != name:
+                with_output(self._model, name)
+                self._opened = None  # first: who sees the name must not find the old session
+                self._exposed = name
 
     def _session(self) -> onnxruntime.InferenceSession:
         opened = self._opened
@@ -59,8 +78,9 @@ class GraphSession:
         options.enable_mem_pattern = False  # shapes change with every text
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        model = with_output(self._model, self._exposed) if self._exposed else self._model
         try:
-            return onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common public base
             raise BundleError(
                 f"ONNX Runtime {onnxruntime.__version__} cannot run model.onnx ({error}). "

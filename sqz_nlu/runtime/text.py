@@ -17,11 +17,13 @@ class EncodedText:
 
     Attributes:
         ids: token ids with the special tokens, at most the limit.
+        spans: where each of these tokens lies in the original text; special tokens are nowhere, (0, 0).
         words: where each word lies in the original text, in code points.
         first_tokens: index in ``ids`` of the first token of each word.
     """
 
     ids: list[int]
+    spans: list[Span]
     words: tuple[Span, ...]
     first_tokens: list[int]
 
@@ -65,7 +67,8 @@ def _read(encoding: Encoding, text: str) -> EncodedText:
     words: list[Span] = []
     first_tokens: list[int] = []
     previous = None
-    for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, encoding.offsets, strict=True)):
+    spans = encoding.offsets
+    for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, spans, strict=True)):
         if word is None:
             continue
         if word == previous:
@@ -74,9 +77,25 @@ def _read(encoding: Encoding, text: str) -> EncodedText:
             words.append((start, end))
             first_tokens.append(index)
             previous = word
+    if any(text[start : start + 1].isspace() for start, _ in words):
+        words, first_tokens = _without_space(text, words, first_tokens)
     if not text.isascii():
         words = [(start, _with_marks(text, end)) for start, end in words]
-    return EncodedText(encoding.ids, tuple(words), first_tokens)
+    return EncodedText(encoding.ids, spans, tuple(words), first_tokens)
+
+
+def _without_space(
+    text: str, words: Sequence[Span], first_tokens: Sequence[int]
+) -> tuple[list[Span], list[int]]:
+    """Takes the space off words that begin with it, as SentencePiece's do."""
+    cut: list[Span] = []
+    kept: list[int] = []
+    for (start, end), token in zip(words, first_tokens, strict=True):
+        start += len(text[start:end]) - len(text[start:end].lstrip())
+        if start < end:
+            cut.append((start, end))
+            kept.append(token)
+    return cut, kept
 
 
 def _with_marks(text: str, end: int) -> int:

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from sqz_nlu._version import __version__
+from sqz_nlu.encoder.device import choose_device
 from sqz_nlu.encoder.load import save_encoder
 from sqz_nlu.encoder.model import mean_pool
 from sqz_nlu.errors import SqueezeError
@@ -71,7 +72,7 @@ class Distillation:
 
     def __init__(self, options: SqueezeOptions) -> None:
         self.options = options
-        self.device = _device(options.device)
+        self.device = choose_device(options.device)
         self.teacher, self.tokenizer = load_teacher(options.teacher)
         self.student = new_student(
             self.teacher, options.groups, options.post_attention_groups, options.layers
@@ -189,6 +190,7 @@ def squeeze(options: SqueezeOptions, progress: bool = True) -> Path:
     Raises:
         SqueezeError: the teacher, the corpus or a checkpoint cannot be used.
         EncoderError: the geometry is impossible.
+        OptionError: the device is not there.
     """
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / CHECKPOINT
@@ -238,11 +240,3 @@ def _point(run: Distillation, losses: Losses) -> dict[str, Any]:
         "layers": [round(loss, 5) for loss in losses.layers.tolist()],
         "pooled": round(losses.pooled.item(), 5),
     }
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise SqueezeError("device is 'cuda', but torch sees no GPU. Use device cpu or auto.")
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)

@@ -8,29 +8,54 @@ import numpy as np
 import numpy.typing as npt
 
 from sqz_nlu.runtime.decode import log_softmax
+from sqz_nlu.training.options import TrainingOptions
 
 _CANDIDATES = np.exp(np.linspace(np.log(0.25), np.log(8.0), 121))
 _PRIOR_EXAMPLES = 10.0
 
 
-def fit_temperature(logits: npt.NDArray[np.float32], intents: npt.NDArray[np.int64]) -> float:
-    """The temperature of least negative log-likelihood, drawn towards 1 when there are few examples.
+def fit_temperature(
+    logits: npt.NDArray[np.float32], intents: npt.NDArray[np.int64], prior: float = 1.0
+) -> float:
+    """The temperature of least negative log-likelihood, drawn towards ``prior`` when there are few examples.
 
     Args:
         logits: ``[examples, intents]`` of examples that were not trained on.
         intents: their classes, ``[examples]``.
+        prior: 1, or what an earlier training was calibrated with.
 
     Returns:
-        A number between 0.25 and 8; 1 when there are no examples.
+        A number between 0.25 and 8; ``prior`` when there are no examples.
     """
     if not len(intents) or logits.shape[1] < 2:
-        return 1.0
+        return prior
     rows = np.arange(len(intents))
     costs = [
-        -log_softmax(logits / temperature)[rows, intents].sum() + _PRIOR_EXAMPLES * np.log(temperature) ** 2
+        -log_softmax(logits / temperature)[rows, intents].sum()
+        + _PRIOR_EXAMPLES * np.log(temperature / prior) ** 2
         for temperature in _CANDIDATES
     ]
     return float(_CANDIDATES[int(np.argmin(costs))])
+
+
+def top_confidences(
+    logits: npt.NDArray[np.float32], temperature: float, options: TrainingOptions
+) -> npt.NDArray[np.float64]:
+    """The confidence that the top intent is reported with.
+
+    Args:
+        logits: ``[examples, intents]``.
+        temperature: divides the logits.
+        options: how confidences are reported.
+
+    Returns:
+        Confidences ``[examples]``.
+    """
+    falling = -np.sort(-np.exp(log_softmax(logits.astype(np.float64) / temperature)), axis=1)
+    if options.renormalize_confidences and options.ranking_length:
+        falling /= falling[:, : options.ranking_length].sum(axis=1, keepdims=True)
+    top: npt.NDArray[np.float64] = falling[:, 0]
+    return top
 
 
 def expected_calibration_error(

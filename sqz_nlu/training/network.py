@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import skip_init
 
 from sqz_nlu.encoder.model import SqueezeBertEncoder, mean_pool
 from sqz_nlu.runtime.labels import LabelSpace
@@ -33,6 +32,14 @@ class Output:
     words: Tensor
 
 
+class _Head(nn.Linear):
+    """A linear layer that starts at zero; it may have no outputs."""
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
 class JointNetwork(nn.Module):
     """Encoder and heads.
 
@@ -54,13 +61,10 @@ class JointNetwork(nn.Module):
         width = encoder.config.hidden_size
         self.encoder = encoder
         self.sizes = [len(labels.tags), len(labels.role_classes), len(labels.group_classes)]
-        self.intent_head = skip_init(nn.Linear, width, len(labels.intents))
-        self.word_head = skip_init(nn.Linear, width, sum(self.sizes))
+        self.intent_head = _Head(width, len(labels.intents))
+        self.word_head = _Head(width, sum(self.sizes))
         self.dropout = nn.Dropout(drop_rate)
         encoder.set_dropout(0.0, drop_rate_attention)
-        for head in (self.intent_head, self.word_head):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Output:
         """Runs on token ids and mask, both ``[batch, tokens]``."""

@@ -21,9 +21,13 @@ _DIET_ONLY = frozenset(
     "number_of_negative_examples number_of_transformer_layers regularization_constant run_eagerly "
     "scale_loss share_hidden_layers similarity_type transformer_size unidirectional_encoder "
     "use_dense_input_dropout use_key_relative_attention use_masked_language_model "
-    "use_maximum_negative_similarity use_sparse_input_dropout use_value_relative_attention "
-    "tensorboard_log_directory tensorboard_log_level".split()
+    "use_maximum_negative_similarity use_sparse_input_dropout use_value_relative_attention".split()
 )
+
+
+# Without a number of the user's; what they rest on: benchmarks/epochs.py.
+MOST_EPOCHS = 16
+FEWEST_EPOCHS = 8
 
 
 def _range(default: Any, low: float | None = None, high: float | None = None) -> Any:
@@ -37,7 +41,7 @@ class TrainingOptions:
     Attributes:
         model: the encoder: ``embedded``, a hub id or a local folder.
         offline: never contact the hub.
-        epochs: passes over the examples.
+        epochs: passes over the examples. Left unset, there are fewer for more examples, down to 8.
         batch_size: examples a step.
         learning_rate: AdamW's peak for the encoder's last layer.
         head_learning_rate: AdamW's peak for the heads.
@@ -59,8 +63,13 @@ class TrainingOptions:
         renormalize_confidences: let the reported confidences sum to one.
         evaluate_on_number_of_examples: examples kept out of training to evaluate on.
         evaluate_every_number_of_epochs: how often; -1 only at the end.
+        checkpoint_model: whether the weights of the best evaluation are kept instead of the last. Needs
+            ``evaluate_on_number_of_examples``.
         early_stopping_patience: evaluations without improvement after which training stops and the
             best weights are kept; 0 never stops. Needs ``evaluate_on_number_of_examples``.
+        tensorboard_log_directory: where to write losses, scores and learning rates for TensorBoard.
+        tensorboard_log_level: ``epoch`` or ``batch``: how often.
+        persist_trainable_weights: whether the model keeps what ``rasa train --finetune`` continues from.
         quantization: ``auto`` writes an int8 graph where it agrees with the float one and a float graph
             otherwise; ``int8`` fails otherwise; ``none`` always writes float.
         device: for training: ``auto``, ``cpu`` or ``cuda``.
@@ -69,7 +78,7 @@ class TrainingOptions:
 
     model: str = "embedded"
     offline: bool = False
-    epochs: int = _range(16, 1)
+    epochs: int | None = _range(None, 1)
     batch_size: int = _range(32, 1)
     learning_rate: float = _range(6e-4, 0.0)
     head_learning_rate: float = _range(4e-3, 0.0)
@@ -90,17 +99,25 @@ class TrainingOptions:
     ranking_length: int = _range(10, 0)
     renormalize_confidences: bool = False
     evaluate_on_number_of_examples: int = _range(0, 0)
-    evaluate_every_number_of_epochs: int = _range(20, -1)
+    evaluate_every_number_of_epochs: int = _range(1, -1)
+    checkpoint_model: bool = False
     early_stopping_patience: int = _range(0, 0)
+    tensorboard_log_directory: str | None = None
+    tensorboard_log_level: Literal["epoch", "batch"] = "epoch"
+    persist_trainable_weights: bool = True
     quantization: Literal["auto", "int8", "none"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     intra_op_num_threads: int = _range(1, 1)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Every option as a configuration names it, with its default."""
+        """Every option as a configuration names it, with its default.
+
+        ``epochs`` is the number for small data: Rasa's ``--epoch-fraction`` needs a number to multiply.
+        """
         names = {value: key for key, value in _ALIASES.items()}
-        return {names.get(f.name, f.name): f.default for f in dataclasses.fields(cls)}
+        defaults = {names.get(f.name, f.name): f.default for f in dataclasses.fields(cls)}
+        return defaults | {"epochs": MOST_EPOCHS}
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> TrainingOptions:
@@ -109,20 +126,7 @@ class TrainingOptions:
         Raises:
             OptionError: an option is unknown, of the wrong type or out of range.
         """
-        known = cls.defaults()
-        hints = typing.get_type_hints(cls)
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        values: dict[str, Any] = {}
-        for key, value in config.items():
-            if key not in known:
-                raise OptionError(_unknown(key, known))
-            name = _ALIASES.get(key, key)
-            if isinstance(value, int) and not isinstance(value, bool) and hints[name] is float:
-                value = float(value)
-            _check_type(key, value, hints[name])
-            _check_range(key, value, fields[name].metadata)
-            values[name] = value
-        options = cls(**values)
+        options = cls(**checked_values(cls, config, cls.defaults()))
         options._check_together()
         return options
 
@@ -143,8 +147,39 @@ class TrainingOptions:
             )
 
 
+def is_diet_option(name: str) -> bool:
+    """Whether DIETClassifier has an option of this name that has no counterpart here."""
+    return name in _DIET_ONLY
+
+
+def checked_values(options: type[Any], config: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for a dataclass of options that a configuration means.
+
+    Args:
+        options: the dataclass.
+        config: what the user wrote.
+        known: the options as a configuration names them, with their defaults.
+
+    Raises:
+        OptionError: an option is unknown, of the wrong type or out of range.
+    """
+    hints = typing.get_type_hints(options)
+    fields = {f.name: f for f in dataclasses.fields(options)}
+    values: dict[str, Any] = {}
+    for key, value in config.items():
+        if key not in known:
+            raise OptionError(_unknown(key, known))
+        name = _ALIASES.get(key, key)
+        if isinstance(value, int) and not isinstance(value, bool) and hints[name] is float:
+            value = float(value)
+        _check_type(key, value, hints[name])
+        _check_range(key, value, fields[name].metadata)
+        values[name] = value
+    return values
+
+
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
-    if key in _DIET_ONLY:
+    if is_diet_option(key):
         return f"The option '{key}' belongs to DIETClassifier and has no counterpart here. Remove it."
     return f"Unknown option '{key}'.{did_you_mean(key, known)} Known options: {', '.join(sorted(known))}."
 
@@ -183,6 +218,8 @@ def _describe(hint: Any) -> str:
 
 
 def _check_range(key: str, value: Any, limits: Mapping[str, Any]) -> None:
+    if value is None:
+        return
     low, high = limits.get("low"), limits.get("high")
     if (low is not None and value < low) or (high is not None and value > high):
         allowed = f"at least {low}" if high is None else f"between {low} and {high}"

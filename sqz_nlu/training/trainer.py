@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import logging
-import math
-import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-from sqz_nlu.errors import OptionError
-from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature
-from sqz_nlu.training.dataset import IGNORE, Row, ordered_batches, shuffled_batches
+from sqz_nlu.encoder.device import choose_device
+from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature, top_confidences
+from sqz_nlu.training.dataset import Row, ordered_batches, shuffled_batches
+from sqz_nlu.training.evaluation import Best, MeanLosses, Scores, evaluate
+from sqz_nlu.training.events import EventLog
+from sqz_nlu.training.fallback import FallbackThreshold, recommend_threshold
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
+from sqz_nlu.training.randomness import private_randomness
+from sqz_nlu.training.schedule import Plan, Schedule, make_plan, new_optimizer
 
 logger = logging.getLogger(__name__)
 
-_CALIBRATION_SHARE = 0.1
-_CALIBRATION_MINIMUM = 50
-_LATE_SHARE = 4  # one epoch in four, at the end, sees the held-out examples too
-_EVALUATION_BATCH = 64
-_STEPS_PER_EPOCH = 24
+_BATCH_OF_CENTRES = 64
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What is known of the training that this one continues.
+
+    Attributes:
+        temperature: its calibration.
+        seen: for each example, whether it was trained on.
+    """
+
+    temperature: float
+    seen: Sequence[bool]
 
 
 @dataclass
@@ -38,237 +48,206 @@ class Training:
         temperature: for the intent logits.
         epochs: passes made.
         held_out: figures on the examples held out of training, empty when there were none.
+        fallback: a threshold for Rasa's FallbackClassifier; ``None`` where too little was held out.
+        never_trained_on: indices of the examples that were only evaluated on.
     """
 
     temperature: float = 1.0
     epochs: int = 0
     held_out: dict[str, float] = field(default_factory=dict)
+    fallback: FallbackThreshold | None = None
+    never_trained_on: frozenset[int] = frozenset()
 
 
-def train(network: JointNetwork, rows: Sequence[Row], options: TrainingOptions) -> Training:
+def train(
+    network: JointNetwork,
+    rows: Sequence[Row],
+    options: TrainingOptions,
+    events: EventLog | None = None,
+    earlier: Earlier | None = None,
+) -> Training:
     """Trains ``network`` in place.
 
-    Unless examples are held out on request, a tenth of them stays out for the first three quarters of the
-    epochs: the confidences are calibrated on it, then it joins the rest. No example is lost. Without
-    four epochs or 50 examples nothing is held out, and confidences stay uncalibrated.
+    What is held out, and when it joins the rest, see `make_plan`. The confidences are calibrated on it; where
+    nothing is held out they keep the earlier training's calibration, or none.
 
     Args:
         network: encoder and heads.
         rows: the examples; at least one.
         options: training options.
+        events: receives losses, scores and rates.
+        earlier: what is known of the training whose weights ``network`` holds; ``None`` starts the heads
+            from the centres of their examples.
 
     Raises:
         OptionError: the device is not there.
     """
-    seed = random.randrange(2**31) if options.random_seed is None else options.random_seed
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    run = _Run(network, options, rng, _device(options.device))
-    asked = min(options.evaluate_on_number_of_examples, len(rows) // 2)
-    late = options.epochs // _LATE_SHARE
-    held, kept = _split(rows, asked or (_calibration_size(len(rows)) if late else 0), rng)
-    network.to(run.device).eval()
-    network.initialise_intents(b.to(run.device) for b in ordered_batches(kept, _EVALUATION_BATCH))
-    result = Training()
-    if asked or not held:
-        run.fit(kept, options.epochs, result, held if asked else [])
-        run.calibrate(held, result)
-    else:
-        run.schedule_for(len(kept), options.epochs)
-        run.fit(kept, options.epochs - late, result)
-        run.calibrate(held, result)
-        run.fit([*kept, *held], late, result)
-    run.close()
-    network.eval().cpu()
+    device = choose_device(options.device)
+    with private_randomness(options.random_seed, device) as seed:
+        rng = np.random.default_rng(seed)
+        plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
+        result = Training(temperature=earlier.temperature if earlier else 1.0)
+        kept, held = [rows[i] for i in plan.kept], [rows[i] for i in plan.held]
+        network.to(device).eval()
+        if earlier is None:
+            network.initialise_intents(b.to(device) for b in ordered_batches(kept, _BATCH_OF_CENTRES))
+        run = _Run(network, options, plan, rng, device, events or EventLog(None))
+        _announce(plan, len(rows), options, device, earlier is not None)
+        try:
+            run.fit(kept, plan.epochs - plan.late_epochs, held if plan.on_request else [])
+            run.calibrate(held, result)
+            run.fit([*kept, *held], plan.late_epochs)
+        finally:
+            run.bar.close()
+            network.eval().cpu()
+    result.epochs = run.epoch
+    result.never_trained_on = frozenset(plan.held if plan.on_request else ())
     return result
 
 
 class _Run:
-    """Optimiser, schedule and progress bar of one training."""
+    """Optimiser, schedule, progress bar and records of one training."""
 
     def __init__(
         self,
         network: JointNetwork,
         options: TrainingOptions,
+        plan: Plan,
         rng: np.random.Generator,
         device: torch.device,
+        events: EventLog,
     ) -> None:
-        self.network, self.options, self.rng, self.device = network, options, rng, device
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(network, options), weight_decay=options.weight_decay
-        )
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.step, self.steps = 0, 0
-        self.bar = tqdm(total=options.epochs, unit="epoch", desc="SqueezeBERT", file=sys.stderr, leave=False)
+        self.network, self.options, self.plan = network, options, plan
+        self.rng, self.device, self.events = rng, device, events
+        self.schedule = Schedule(new_optimizer(network, options), plan.steps, options.warmup)
+        self.epoch = 0
+        self.by_batch = options.tensorboard_log_level == "batch"
+        self.bar = tqdm(total=plan.epochs, unit="epoch", desc="SqueezeBERT", file=sys.stderr, leave=False)
 
-    def batch_size(self, examples: int) -> int:
-        """Small data sets get smaller batches, so that an epoch has enough steps."""
-        return max(1, min(self.options.batch_size, math.ceil(examples / _STEPS_PER_EPOCH)))
-
-    def schedule_for(self, examples: int, epochs: int) -> None:
-        """Lays the learning-rate schedule over this many epochs."""
-        self.steps = epochs * math.ceil(examples / self.batch_size(examples))
-
-    def fit(
-        self,
-        rows: Sequence[Row],
-        epochs: int,
-        result: Training,
-        evaluate: Sequence[Row] = (),
-    ) -> None:
-        """Makes passes over the rows; with ``evaluate``, stops early where asked."""
-        if not self.steps:
-            self.schedule_for(len(rows), epochs)
-        best: tuple[float, dict[str, Any]] | None = None
-        waited = 0
-        for epoch in range(1, epochs + 1):
-            losses = self._epoch(rows)
-            result.epochs += 1
-            self.bar.update()
-            self.bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()})
-            every = self.options.evaluate_every_number_of_epochs
-            if not evaluate or not (epoch == epochs or (every > 0 and epoch % every == 0)):
+    def fit(self, rows: Sequence[Row], epochs: int, evaluated: Sequence[Row] = ()) -> None:
+        """Makes passes over the rows; with ``evaluated``, keeps the best and stops early where asked."""
+        best, patience = Best(), self.options.early_stopping_patience
+        for left in range(epochs - 1, -1, -1):
+            self._pass(rows)
+            if not evaluated or (left and not self._is_due()):
                 continue
-            score = sum(self._evaluate(evaluate).values())
-            if best is None or score > best[0]:
-                best, waited = (score, _copy(self.network)), 0
-            else:
-                waited += 1
-            if self.options.early_stopping_patience and waited >= self.options.early_stopping_patience:
-                logger.info("No improvement in %d evaluations; stopped at epoch %d.", waited, epoch)
+            score = self._evaluate(evaluated)
+            if self.options.checkpoint_model or patience:
+                best.update(self.network, score, self.epoch)
+            if patience and best.waited >= patience:
+                logger.info("No improvement in %d evaluations; stopped after epoch %d.", patience, self.epoch)
                 break
-        if best is not None and self.options.early_stopping_patience:
-            self.network.load_state_dict(best[1])
+        if best.weights:
+            best.restore(self.network)
+            logger.info("Kept the weights of epoch %d, the best on the held-out examples.", best.epoch)
 
-    def _epoch(self, rows: Sequence[Row]) -> dict[str, float]:
+    def _is_due(self) -> bool:
+        every = self.options.evaluate_every_number_of_epochs
+        return every > 0 and self.epoch % every == 0
+
+    def _evaluate(self, rows: Sequence[Row]) -> float:
+        """The sum of the scores."""
+        evaluation = evaluate(self.network, rows, self.device)
+        figures = _named(evaluation.losses, evaluation.scores)
+        self.events.write("test", figures, self.schedule.step if self.by_batch else self.epoch)
+        logger.info("Epoch %d, %d held-out examples: %s", self.epoch, len(rows), shown(figures))
+        return sum(evaluation.scores.values())
+
+    def _pass(self, rows: Sequence[Row]) -> None:
         self.network.train()
-        totals: dict[str, float] = {}
-        batches = 0
-        for batch in shuffled_batches(rows, self.batch_size(len(rows)), self.rng):
+        means, scores = MeanLosses(), Scores()
+        for batch in shuffled_batches(rows, self.plan.batch_size, self.rng):
             on_device = batch.to(self.device)
             output = self.network(on_device.ids, on_device.mask)
             losses = self.network.losses(output, on_device, self.options.label_smoothing)
             if not losses:
                 continue
-            self._set_rates()
-            self.optimizer.zero_grad(set_to_none=True)
+            optimizer = self.schedule.optimizer
+            self.schedule.advance()
+            optimizer.zero_grad(set_to_none=True)
             torch.stack(list(losses.values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            self.optimizer.step()
-            batches += 1
-            for name, loss in losses.items():
-                totals[name] = totals.get(name, 0.0) + float(loss.detach())
-        return {name: total / batches for name, total in totals.items()}
+            optimizer.step()
+            values = means.add(losses)
+            scores.add(self.network, output, on_device)
+            if self.by_batch:
+                self.events.write("train", {**_named(values, {}), **self._rates()}, self.schedule.step)
+        self.epoch += 1
+        figures = _named(means.result(), scores.result())
+        step = self.schedule.step if self.by_batch else self.epoch
+        self.events.write("train", figures if self.by_batch else {**figures, **self._rates()}, step)
+        self.bar.update()
+        self.bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()})
 
-    def _set_rates(self) -> None:
-        warm = max(1, round(self.steps * self.options.warmup))
-        if self.step < warm:
-            factor = (self.step + 1) / warm
-        else:
-            done = min(1.0, (self.step - warm) / max(1, self.steps - warm))
-            factor = 0.5 * (1.0 + math.cos(math.pi * done))
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * max(factor, 0.01)
-        self.step += 1
-
-    def _evaluate(self, rows: Sequence[Row]) -> dict[str, float]:
-        """Accuracy of intents and of words' tags."""
-        self.network.eval()
-        right: dict[str, float] = {}
-        count: dict[str, float] = {}
-        tags = self.network.sizes[0]
-        with torch.no_grad():
-            for batch in ordered_batches(rows, _EVALUATION_BATCH):
-                on_device = batch.to(self.device)
-                output = self.network(on_device.ids, on_device.mask)
-                pairs = {
-                    "intent": (output.intents, on_device.intents),
-                    "entity": (output.words[..., :tags], on_device.tags),
-                }
-                for name, (logits, target) in pairs.items():
-                    known = target != IGNORE
-                    if not logits.shape[-1] or not bool(known.any()):
-                        continue
-                    hits = logits.argmax(-1)[known] == target[known]
-                    right[name] = right.get(name, 0.0) + float(hits.sum())
-                    count[name] = count.get(name, 0.0) + len(hits)
-        return {f"{name}_accuracy": right[name] / count[name] for name in right}
+    def _rates(self) -> dict[str, float]:
+        return {f"learning_rate/{name}": rate for name, rate in self.schedule.rates().items()}
 
     def calibrate(self, rows: Sequence[Row], result: Training) -> None:
         """Fits the temperature on rows that were not trained on, and measures them."""
         if not rows:
             return
-        result.held_out = {"examples": float(len(rows)), **self._evaluate(rows)}
-        logits, intents = self._intent_logits(rows)
-        result.temperature = fit_temperature(logits, intents)
-        if len(intents) and logits.shape[1] > 1:
-            scaled = torch.softmax(torch.from_numpy(logits / result.temperature), -1).numpy()
-            correct = scaled.argmax(-1) == intents
-            error = expected_calibration_error(scaled.max(-1).astype(np.float64), correct)
-            result.held_out["expected_calibration_error"] = error
-
-    def _intent_logits(self, rows: Sequence[Row]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        logits, intents = [], []
-        with torch.no_grad():
-            for batch in ordered_batches(rows, _EVALUATION_BATCH):
-                output = self.network(batch.ids.to(self.device), batch.mask.to(self.device))
-                known = batch.intents != IGNORE
-                logits.append(output.intents.cpu()[known].numpy())
-                intents.append(batch.intents[known].numpy())
-        return np.concatenate(logits), np.concatenate(intents)
-
-    def close(self) -> None:
-        """Ends the progress bar."""
-        self.bar.close()
+        evaluation = evaluate(self.network, rows, self.device)
+        result.held_out = {"examples": float(len(rows)), **evaluation.scores}
+        logits, intents = evaluation.logits, evaluation.intents
+        if not len(intents) or logits.shape[1] < 2:
+            return
+        result.temperature = fit_temperature(logits, intents, result.temperature)
+        confidences = top_confidences(logits, result.temperature, self.options)
+        correct = logits.argmax(-1) == intents
+        result.held_out["expected_calibration_error"] = expected_calibration_error(confidences, correct)
+        result.fallback = recommend_threshold(confidences, correct)
 
 
-def parameter_groups(network: JointNetwork, options: TrainingOptions) -> list[dict[str, Any]]:
-    """Parameters with their learning rates: heads, then encoder layers from the last down."""
-    encoder, decay = network.encoder, options.layer_learning_rate_decay
-    heads = [*network.intent_head.parameters(), *network.word_head.parameters()]
-    groups: list[dict[str, Any]] = [{"params": heads, "lr": options.head_learning_rate}]
-    rate = options.learning_rate
-    layers = list(encoder.encoder.layers)
-    for index in range(len(layers) - 1, -1, -1):
-        trained = index >= options.frozen_layers
-        layers[index].requires_grad_(trained)
-        if trained:
-            groups.append({"params": list(layers[index].parameters()), "lr": rate})
-        rate *= decay
-    encoder.embeddings.requires_grad_(not options.freeze_embeddings)
-    if not options.freeze_embeddings:
-        groups.append({"params": list(encoder.embeddings.parameters()), "lr": rate})
-    return groups
+def _named(losses: dict[str, float], scores: dict[str, float]) -> dict[str, float]:
+    return {**{f"{name}_loss": value for name, value in losses.items()}, **scores}
 
 
-def _calibration_size(examples: int) -> int:
-    return round(examples * _CALIBRATION_SHARE) if examples >= _CALIBRATION_MINIMUM else 0
+def shown(figures: dict[str, float]) -> str:
+    """Figures in a line of the log."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
 
 
-def _split(rows: Sequence[Row], size: int, rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
-    """Holds out ``size`` rows, never the last two of an intent."""
-    left: dict[int, int] = {}
-    for row in rows:
-        left[row.intent] = left.get(row.intent, 0) + 1
-    held: list[Row] = []
-    kept: list[Row] = []
-    for index in rng.permutation(len(rows)):
-        row = rows[index]
-        if len(held) < size and left[row.intent] > 2:
-            left[row.intent] -= 1
-            held.append(row)
-        else:
-            kept.append(row)
-    return held, kept
-
-
-def _copy(network: JointNetwork) -> dict[str, Any]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise OptionError("The option 'device' is 'cuda', but torch sees no GPU. Use auto or cpu.")
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+def _announce(
+    plan: Plan, examples: int, options: TrainingOptions, device: torch.device, continues: bool
+) -> None:
+    """Logs what was decided, once, and what was asked for and cannot be had."""
+    if not plan.held:
+        held = "none held out"
+    elif plan.on_request:
+        held = f"{len(plan.held)} held out"
+    else:
+        held = f"{len(plan.held)} held out until epoch {plan.epochs - plan.late_epochs}"
+    logger.info(
+        "%s on %d examples, %s: %d epochs of batches of %d, %d steps; learning rates %g (encoder '%s') and "
+        "%g (heads); device %s, %d threads.",
+        "Continuing to train" if continues else "Training",
+        examples,
+        held,
+        plan.epochs,
+        plan.batch_size,
+        plan.steps,
+        options.learning_rate,
+        options.model,
+        options.head_learning_rate,
+        device,
+        torch.get_num_threads(),
+    )
+    if options.checkpoint_model and not plan.on_request:
+        logger.warning(
+            "checkpoint_model is set, but evaluate_on_number_of_examples is 0: the last weights are kept. "
+            "Hold out examples to keep the best."
+        )
+    if len(plan.held) < options.evaluate_on_number_of_examples:
+        logger.warning(
+            "evaluate_on_number_of_examples is %d, but only %d examples can be held out: two of each intent "
+            "are always trained on, no more than half is held out, and none that was trained on before.",
+            options.evaluate_on_number_of_examples,
+            len(plan.held),
+        )
+    every = options.evaluate_every_number_of_epochs
+    if plan.on_request and every > plan.epochs:
+        logger.warning(
+            "evaluate_every_number_of_epochs is %d, but there are %d epochs: only the last is evaluated.",
+            every,
+            plan.epochs,
+        )

@@ -109,6 +109,15 @@ def test_bad_options_are_invalid_configurations(change, message, graph, tiny_opt
         SqueezeBertClassifier.create(configured(tiny_options, **change), *graph)
 
 
+def test_a_gpu_that_is_not_there_is_said_so(graph, tiny_options, monkeypatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    component = SqueezeBertClassifier.create(configured(tiny_options, device="cuda"), *graph)
+    with pytest.raises(InvalidConfigException, match="'device' is 'cuda', but torch sees no GPU"):
+        component.train(RasaYAMLReader().reads(NLU))
+
+
 def test_a_damaged_model_is_refused(graph, tiny_options) -> None:
     config = configured(tiny_options)
     SqueezeBertClassifier.create(config, *graph).train(RasaYAMLReader().reads(NLU))

@@ -54,12 +54,13 @@ def configuration(options, **changes) -> dict:
     }
 
 
-def train(folder: Path, config: dict, nlu: str = NLU) -> Path | None:
-    """Trains an NLU model with Rasa and returns its archive."""
+def train(folder: Path, config: dict, nlu: str = NLU, **further) -> Path | None:
+    """Trains an NLU model with Rasa and returns its archive; ``further`` goes to Rasa's ``train_nlu``."""
     from rasa.model_training import train_nlu
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False))
     (folder / "nlu.yml").write_text(nlu)
-    model = train_nlu(str(folder / "config.yml"), str(folder / "nlu.yml"), str(folder / "models"))
+    files = str(folder / "config.yml"), str(folder / "nlu.yml"), str(folder / "models")
+    model = train_nlu(*files, **further)
     return Path(model) if model else None

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from golden_set import BUNDLE, assert_golden, golden_parses
+from wheels import ROOT, run
 
 from sqz_nlu import Interpreter
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 TEXTS = ["turn on the lights in the kitchen", "Straße nach Köln, bitte!", "🙂 hello", "", "x" * 2000]
 SCRIPT = """
@@ -21,7 +21,7 @@ import json, sys
 from sqz_nlu import Interpreter
 
 interpreter = Interpreter.load(sys.argv[1])
-parses = [interpreter.parse(text).to_dict() for text in json.loads(sys.argv[2])]
+parses = [interpreter.parse(text).to_dict() for text in json.load(open(sys.argv[2]))]
 print(json.dumps({
     "parses": parses,
     "file": sys.modules["sqz_nlu"].__file__,
@@ -31,36 +31,6 @@ print(json.dumps({
 FOREIGN = {"torch", "transformers", "rasa", "tensorflow", "onnx", "spacy", "safetensors", "yaml", "tqdm"}
 
 
-def _run(*command: str | Path, cwd: Path = ROOT) -> str:
-    # At the root by default: there pyenv's shims know which Python is meant.
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True)
-    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stderr}"
-    return done.stdout.strip()
-
-
-@pytest.fixture(scope="session")
-def uv() -> str:
-    """An uv that runs; a pyenv shim of it may not."""
-    for candidate in ("uv", str(ROOT / ".bootstrap" / "bin" / "uv")):
-        try:
-            subprocess.run([candidate, "--version"], cwd=ROOT, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return candidate
-    pytest.skip("no uv on the PATH or in .bootstrap/")
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this package, built from a copy so that the tree stays clean."""
-    source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "sqz_nlu", source / "sqz_nlu", ignore=shutil.ignore_patterns("__pycache__"))
-    _run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", source / "dist", cwd=source)
-    return next((source / "dist").glob("*.whl"))
-
-
 @pytest.fixture(scope="session", params=["3.10", "newer"])
 def bare_python(
     request: pytest.FixtureRequest, uv: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory
@@ -68,18 +38,18 @@ def bare_python(
     """A Python whose environment holds the runtime's packages and the wheel only."""
     home = tmp_path_factory.mktemp("bare")
     python = sys.executable if request.param == "3.10" else _newer_python(uv)
-    _run(uv, "venv", "--quiet", "--no-project", "--python", python, home / "venv")
+    run(uv, "venv", "--quiet", "--no-project", "--python", python, home / "venv")
     bare = home / "venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     install = (uv, "pip", "install", "--quiet", "--python", bare)
     # On 3.10 the versions of this environment, on a newer Python the newest.
     versions = [_pinned(name) for name in PACKAGES] if request.param == "3.10" else PACKAGES
     try:
-        _run(*install, *versions)
+        run(*install, *versions)
     except AssertionError as error:
         if "Failed to fetch" in str(error) or "error sending request" in str(error):
             pytest.skip(f"cannot download the runtime's packages: {error}")
         raise
-    _run(*install, "--no-deps", wheel)
+    run(*install, "--no-deps", wheel)
     return bare
 
 
@@ -106,14 +76,23 @@ def test_a_bundle_is_read_by_the_runtime_alone(bare_python: Path, tiny_bundle: P
     here = Interpreter.load(tiny_bundle)
     expected = json.loads(json.dumps([here.parse(text).to_dict() for text in TEXTS]))
 
-    # -I and another working directory: neither this checkout nor PYTHONPATH is seen.
-    there = json.loads(
-        _run(bare_python, "-I", "-c", SCRIPT, tiny_bundle, json.dumps(TEXTS), cwd=tmp_path).splitlines()[-1]
-    )
+    _assert_alike(_parses_of(bare_python, tiny_bundle, TEXTS, tmp_path), expected)
 
+
+def test_the_runtime_alone_gives_the_golden_parses(bare_python: Path, tmp_path: Path) -> None:
+    expected = golden_parses()
+    texts = [parse["text"] for parse in expected]
+    assert_golden(_parses_of(bare_python, BUNDLE, texts, tmp_path), expected)
+
+
+def _parses_of(bare_python: Path, bundle: Path, texts: list[str], folder: Path) -> list[dict]:
+    """The parses of another Python; it must see neither this checkout (-I) nor more than the wheel."""
+    (folder / "texts.json").write_text(json.dumps(texts), "ascii")
+    out = run(bare_python, "-I", "-c", SCRIPT, bundle, folder / "texts.json", cwd=folder)
+    there = json.loads(out.splitlines()[-1])
     assert ROOT not in Path(there["file"]).parents
     assert FOREIGN.isdisjoint(there["loaded"])
-    _assert_alike(there["parses"], expected)
+    return there["parses"]
 
 
 def _assert_alike(seen: object, expected: object) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from sqz_nlu.runtime.text import TextEncoder
 
@@ -57,3 +58,14 @@ def test_any_unicode_gives_ordered_words_inside_the_text(text: str) -> None:
         assert position <= start < end <= len(text)
         position = end
     assert all(0 < token < len(encoded.ids) - 1 for token in encoded.first_tokens)
+
+
+def test_words_of_sentencepiece_have_no_space() -> None:
+    """Its pieces carry the space before a word; entities must not."""
+    vocabulary = [("<unk>", 0.0), ("\u2581licht", -1.0), ("\u2581an", -2.0), ("\u2581", -3.0)]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=0))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    text = " licht  an "
+    encoded = TextEncoder(tokenizer, 16).encode(text)
+    assert [text[start:end] for start, end in encoded.words] == ["licht", "an"]
+    assert [encoded.ids[token] for token in encoded.first_tokens] == [1, 2]

@@ -52,6 +52,7 @@ CASES = {
 }
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", CASES)
 def test_odd_data(name: str, tiny_options, tmp_path: Path) -> None:
     report = fit(CASES[name], dataclasses.replace(tiny_options, epochs=2), tmp_path / "bundle")

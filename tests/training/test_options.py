@@ -8,7 +8,8 @@ from sqz_nlu.training.options import TrainingOptions
 
 def test_defaults_are_a_valid_configuration_in_diets_names() -> None:
     defaults = TrainingOptions.defaults()
-    assert TrainingOptions.from_dict(defaults) == TrainingOptions()
+    assert TrainingOptions.from_dict(defaults) == TrainingOptions(epochs=16)
+    assert TrainingOptions.from_dict({}).epochs is None
     for name in ("epochs", "BILOU_flag", "random_seed", "ranking_length", "split_entities_by_comma"):
         assert name in defaults
     assert "bilou_flag" not in defaults

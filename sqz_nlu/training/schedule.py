@@ -1,0 +1,138 @@
+"""How long, how fast and on what a training runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sqz_nlu.training.dataset import Row
+from sqz_nlu.training.evaluation import stratified_split
+from sqz_nlu.training.network import JointNetwork
+from sqz_nlu.training.options import FEWEST_EPOCHS, MOST_EPOCHS, TrainingOptions
+
+_CALIBRATION_SHARE = 0.1
+_CALIBRATION_MINIMUM = 50
+_LATE_SHARE = 4  # one epoch in four, at the end, sees the examples held out for calibration too
+_STEPS_PER_EPOCH = 24
+_ENOUGH_STEPS = 750  # more did not help where benchmarks/epochs.py tried; small data are given MOST_EPOCHS
+_LOWEST_FACTOR = 0.01
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training will do.
+
+    Attributes:
+        epochs: passes over the examples.
+        late_epochs: how many of them, at the end, see the held-out examples too.
+        batch_size: examples a step.
+        kept: indices of the examples that are trained on from the start.
+        held: indices of those held out.
+        on_request: whether the user asked for an evaluation: ``held`` is then never trained on.
+    """
+
+    epochs: int
+    late_epochs: int
+    batch_size: int
+    kept: tuple[int, ...]
+    held: tuple[int, ...]
+    on_request: bool
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        early = math.ceil(len(self.kept) / self.batch_size)
+        late = math.ceil((len(self.kept) + len(self.held)) / self.batch_size)
+        return (self.epochs - self.late_epochs) * early + self.late_epochs * late
+
+
+def make_plan(
+    rows: Sequence[Row], options: TrainingOptions, rng: np.random.Generator, seen: Sequence[bool] = ()
+) -> Plan:
+    """Decides epochs, batch size and what is held out.
+
+    Small data sets get smaller batches, so that an epoch has enough steps, and large ones fewer epochs if
+    the user names no number. Unless the user holds examples
+    out, a tenth of them stays out for the first three quarters of the epochs and joins then; without four
+    epochs or 50 examples none does.
+
+    Args:
+        rows: the examples.
+        options: training options.
+        rng: draws the held-out examples.
+        seen: for each example, whether an earlier training that is continued was trained on it. Such
+            examples are never held out: a model is sure of what it has learned. Empty: none was.
+    """
+    asked = options.evaluate_on_number_of_examples
+    batch_size = max(1, min(options.batch_size, math.ceil(len(rows) / _STEPS_PER_EPOCH)))
+    enough = math.ceil(_ENOUGH_STEPS / math.ceil(len(rows) / batch_size))
+    epochs = options.epochs or max(FEWEST_EPOCHS, min(MOST_EPOCHS, enough))
+    late = 0 if asked else epochs // _LATE_SHARE
+    fresh = [index for index in range(len(rows)) if not (seen and seen[index])]
+    size = min(asked, len(rows) // 2)
+    if not asked and late and len(fresh) >= _CALIBRATION_MINIMUM:
+        size = round(len(fresh) * _CALIBRATION_SHARE)
+    held = stratified_split(rows, fresh, size, rng) if size else []
+    kept = sorted(set(range(len(rows))) - set(held))
+    return Plan(
+        epochs=epochs,
+        late_epochs=late if held else 0,
+        batch_size=batch_size,
+        kept=tuple(kept),
+        held=tuple(sorted(held)),
+        on_request=asked > 0,
+    )
+
+
+class Schedule:
+    """Learning rates that rise over the warm-up and then fall to about zero as a cosine.
+
+    Args:
+        optimizer: its groups' rates are the peaks.
+        steps: optimiser steps of the whole training.
+        warmup: share of the steps over which the rates rise.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, steps: int, warmup: float) -> None:
+        self.optimizer, self.steps, self.step = optimizer, steps, 0
+        self.warm = max(1, round(steps * warmup))
+        self.peaks = [group["lr"] for group in optimizer.param_groups]
+
+    def advance(self) -> None:
+        """Sets the rates of the next step."""
+        if self.step < self.warm:
+            factor = (self.step + 1) / self.warm
+        else:
+            done = min(1.0, (self.step - self.warm) / max(1, self.steps - self.warm))
+            factor = 0.5 * (1.0 + math.cos(math.pi * done))
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * max(factor, _LOWEST_FACTOR)
+        self.step += 1
+
+    def rates(self) -> dict[str, float]:
+        """The present rate of each group, by the group's name."""
+        return {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+
+
+def new_optimizer(network: JointNetwork, options: TrainingOptions) -> torch.optim.AdamW:
+    """AdamW over the heads, then the encoder's layers from the last down; what is frozen stays out of it."""
+    encoder, decay = network.encoder, options.layer_learning_rate_decay
+    layers = list(encoder.encoder.layers)
+    frozen = {id(parameter) for parameter in encoder.parameters()}
+    heads = [parameter for parameter in network.parameters() if id(parameter) not in frozen]
+    groups = [{"params": heads, "lr": options.head_learning_rate, "name": "heads"}]
+    rate = options.learning_rate
+    for index in range(len(layers) - 1, -1, -1):
+        trained = index >= options.frozen_layers
+        layers[index].requires_grad_(trained)
+        if trained:
+            groups.append({"params": list(layers[index].parameters()), "lr": rate, "name": f"layer_{index}"})
+        rate *= decay
+    encoder.embeddings.requires_grad_(not options.freeze_embeddings)
+    if not options.freeze_embeddings:
+        groups.append({"params": list(encoder.embeddings.parameters()), "lr": rate, "name": "embeddings"})
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay)

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import dataclasses
+import random
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sqz_nlu.encoder.device import choose_device
+from sqz_nlu.encoder.load import load_encoder, load_tokenizer
+from sqz_nlu.encoder.source import find_encoder
+from sqz_nlu.errors import OptionError
+from sqz_nlu.fit import fit
+from sqz_nlu.runtime.text import TextEncoder
+from sqz_nlu.training import trainer
+from sqz_nlu.training.dataset import Row, encode_examples
+from sqz_nlu.training.evaluation import Best, evaluate, stratified_split
+from sqz_nlu.training.events import EventLog
+from sqz_nlu.training.examples import label_space
+from sqz_nlu.training.fallback import recommend_threshold
+from sqz_nlu.training.network import JointNetwork
+from sqz_nlu.training.options import TrainingOptions
+from sqz_nlu.training.randomness import private_randomness
+from sqz_nlu.training.schedule import Schedule, make_plan, new_optimizer
+
+CPU = torch.device("cpu")
+
+
+def rows_of(*sizes: int) -> list[Row]:
+    """As many rows of each intent as asked."""
+    return [Row([2, 3], intent, [], [], []) for intent, size in enumerate(sizes) for _ in range(size)]
+
+
+@pytest.fixture
+def network(tiny_examples, tiny_options):
+    source = find_encoder(tiny_options.model)
+    labels = label_space(tiny_examples, True, True, True)
+    rows = encode_examples(tiny_examples, labels, TextEncoder(load_tokenizer(source), 48))
+    return JointNetwork(load_encoder(source), labels, 0.0, 0.0), rows
+
+
+def test_held_out_examples_mirror_the_intents() -> None:
+    rows = rows_of(50, 30, 20, 3, 2, 1)
+    held = stratified_split(rows, range(len(rows)), 20, np.random.default_rng(0))
+    counts = Counter(rows[index].intent for index in held)
+    assert len(held) == len(set(held)) == 20
+    assert (counts[0], counts[1], counts[2]) == (pytest.approx(9.5, abs=1), pytest.approx(6, abs=1), 4)
+    assert counts[3] <= 1
+    assert counts[4] == counts[5] == 0
+
+
+def test_two_of_each_intent_stay_and_only_candidates_go() -> None:
+    rows = rows_of(3, 3, 3)
+    held = stratified_split(rows, range(len(rows)), 8, np.random.default_rng(0))
+    assert Counter(rows[index].intent for index in held) == {0: 1, 1: 1, 2: 1}
+    rows = rows_of(20, 20)
+    assert set(stratified_split(rows, [1, 2, 30], 8, np.random.default_rng(0))) == {1, 2, 30}
+
+
+def test_plans() -> None:
+    rng = np.random.default_rng(0)
+    rows, options = rows_of(60, 40), TrainingOptions(epochs=8)
+    plan = make_plan(rows, options, rng)
+    assert (len(plan.held), plan.late_epochs, plan.batch_size) == (10, 2, 5)
+    assert plan.steps == 6 * 18 + 2 * 20
+    assert sorted([*plan.kept, *plan.held]) == list(range(100))
+    asked = make_plan(rows, dataclasses.replace(options, evaluate_on_number_of_examples=30), rng)
+    assert (len(asked.held), asked.late_epochs, asked.on_request) == (30, 0, True)
+    few = make_plan(rows, dataclasses.replace(options, epochs=3), rng)
+    assert (few.held, few.late_epochs) == ((), 0)
+    seen = [index < 40 for index in range(100)]
+    continued = make_plan(rows, options, rng, seen)
+    assert len(continued.held) == 6
+    assert min(continued.held) >= 40
+    assert make_plan(rows, options, rng, [index < 60 for index in range(100)]).held == ()
+
+
+@pytest.mark.parametrize(("examples", "epochs"), [(30, 16), (1000, 16), (2000, 12), (3000, 8), (15000, 8)])
+def test_more_examples_need_fewer_epochs_unless_the_user_says(examples: int, epochs: int) -> None:
+    rows, rng = rows_of(examples // 2, examples // 2), np.random.default_rng(0)
+    assert make_plan(rows, TrainingOptions(), rng).epochs == epochs
+    assert make_plan(rows, TrainingOptions(epochs=16), rng).epochs == 16
+
+
+def test_rates_rise_and_fall(network) -> None:
+    options = TrainingOptions(freeze_embeddings=False, layer_learning_rate_decay=0.5)
+    schedule = Schedule(new_optimizer(network[0], options), 100, 0.1)
+    heads = []
+    for _ in range(100):
+        schedule.advance()
+        heads.append(schedule.rates()["heads"])
+    assert heads[9] == max(heads) == options.head_learning_rate
+    assert heads[0] == pytest.approx(options.head_learning_rate / 10)
+    assert heads[-1] == pytest.approx(0.01 * options.head_learning_rate)
+    names = ["heads", "layer_1", "layer_0", "embeddings"]
+    assert list(schedule.rates()) == names
+    assert [schedule.peaks[1] / peak for peak in schedule.peaks[1:]] == [1, 2, 4]
+
+
+def test_the_best_weights_come_back(network) -> None:
+    net, rows = network
+    new_optimizer(net, TrainingOptions(freeze_embeddings=False))
+    best = Best()
+    best.update(net, 0.5, 1)
+    before = evaluate(net, rows, CPU)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(1.0)
+    best.update(net, 0.5, 2)
+    best.update(net, 0.4, 3)
+    assert (best.epoch, best.waited) == (1, 2)
+    best.restore(net)
+    after = evaluate(net, rows, CPU)
+    np.testing.assert_array_equal(before.logits, after.logits)
+    assert before.losses == after.losses
+
+
+def test_checkpoint_model_keeps_the_best_of_the_evaluations(network, monkeypatch) -> None:
+    net, rows = network
+    scores = iter([0.2, 0.9, 0.1, 0.3])
+    kept = {}
+
+    def score(run, held) -> float:
+        kept[run.epoch] = net.intent_head.weight.detach().clone()
+        return next(scores)
+
+    monkeypatch.setattr(trainer._Run, "_evaluate", score)
+    options = TrainingOptions(
+        epochs=4, evaluate_on_number_of_examples=5, checkpoint_model=True, random_seed=1
+    )
+    result = trainer.train(net, rows, options)
+    assert result.epochs == 4
+    torch.testing.assert_close(net.intent_head.weight.detach(), kept[2], rtol=0.0, atol=0.0)
+    assert not torch.equal(kept[2], kept[4])
+
+
+def test_what_was_decided_is_logged(network, caplog) -> None:
+    net, rows = network
+    options = TrainingOptions(
+        epochs=1, evaluate_on_number_of_examples=500, evaluate_every_number_of_epochs=9, device="cpu"
+    )
+    with caplog.at_level("INFO"):
+        trainer.train(net, rows, options)
+    assert f"Training on {len(rows)} examples, " in caplog.text
+    assert "1 epochs of batches of 2" in caplog.text
+    assert "device cpu" in caplog.text
+    assert "is 500, but only" in caplog.text
+    assert "only the last is evaluated" in caplog.text
+    with caplog.at_level("INFO"):
+        trainer.train(net, rows, TrainingOptions(epochs=1, checkpoint_model=True))
+    assert "checkpoint_model is set, but" in caplog.text
+
+
+def test_nobody_elses_randomness_changes(tiny_examples, tiny_options, tmp_path: Path) -> None:
+    def states() -> tuple:
+        threads = torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype()
+        return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist(), threads
+
+    before = states()
+    for seed in (3, None):
+        options = dataclasses.replace(tiny_options, epochs=1, random_seed=seed, drop_rate=0.5)
+        fit(tiny_examples, options, tmp_path / "bundle")
+    assert states() == before
+
+
+def test_private_randomness_is_seeded_and_ends_with_an_error() -> None:
+    before = torch.get_rng_state()
+    drawn = []
+
+    def draw() -> None:
+        with private_randomness(5, CPU):
+            drawn.append(torch.rand(3).tolist())
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            draw()
+    assert drawn[0] == drawn[1]
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_parsing_beside_training_stays_right(
+    interpreter, tiny_examples, tiny_options, tmp_path: Path
+) -> None:
+    texts = [example.text for example in tiny_examples]
+    expected = [interpreter.parse(text).to_dict() for text in texts]
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            fit(tiny_examples, dataclasses.replace(tiny_options, epochs=2), tmp_path / "bundle")
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    rounds = 0
+    while thread.is_alive() or not rounds:
+        assert [interpreter.parse(text).to_dict() for text in texts] == expected
+        rounds += 1
+    thread.join()
+    assert not failures
+    assert (tmp_path / "bundle" / "manifest.json").is_file()
+
+
+def test_an_interrupted_training_leaves_nothing(tiny_examples, tiny_options, tmp_path, monkeypatch) -> None:
+    steps = iter(range(30))
+    step = torch.optim.AdamW.step
+
+    def interrupted(self, *arguments):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_examples, tiny_options, tmp_path / "bundle", checkpoint=tmp_path / "weights")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    options = dataclasses.replace(tiny_options, epochs=1)
+    fit(tiny_examples, options, tmp_path / "bundle", checkpoint=tmp_path / "weights")
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle", "weights"}
+
+
+def test_a_fallback_threshold_keeps_the_right_answers() -> None:
+    rng = np.random.default_rng(0)
+    confidences = np.concatenate([rng.beta(8, 2, 900), rng.beta(3, 4, 100)])
+    correct = np.arange(1000) < 900
+    found = recommend_threshold(confidences, correct)
+    assert found is not None
+    right, wrong = confidences[:900], confidences[900:]
+    assert (right >= found.threshold).mean() == found.kept >= 0.97
+    assert (right >= found.threshold + 0.01).mean() < 0.97
+    assert found.turned_away == (wrong < found.threshold).mean() > 0.3
+    assert f"threshold {found.threshold:.2f} would have kept 97% of the right and turned away" in str(found)
+    certain = recommend_threshold(np.full(60, 0.9), np.ones(60, bool))
+    assert certain is not None
+    assert (certain.threshold, certain.kept, certain.turned_away) == (0.9, 1.0, None)
+    assert "none wrong" in str(certain)
+    assert recommend_threshold(confidences[:49], correct[:49]) is None
+
+
+def test_event_files_need_no_tensorflow(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from sqz_nlu.training.events import EventLog
+with EventLog({str(tmp_path)!r}) as first, EventLog({str(tmp_path)!r}) as second:
+    first.write("train", {{"loss": 0.5}}, 1)
+    second.write("train", {{"loss": 0.25}}, 1)
+print([name for name in ("tensorflow", "torch") if name in sys.modules])
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr
+    files = list(tmp_path.glob("*/train/events.out.tfevents.*"))
+    assert len({file.parent for file in files}) == 2
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path, caplog) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OptionError, match="cannot be written"):
+        EventLog(tmp_path / "file")
+    with EventLog(tmp_path / "folder") as events:
+        assert events.folder is not None
+        (events.folder / "train").touch()  # where a folder should be
+        events.write("train", {"loss": 0.5}, 1)
+        events.write("train", {"loss": 0.5}, 2)
+    assert caplog.text.count("cannot be written on") == 1
+
+
+def test_devices(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == CPU
+    with pytest.raises(OptionError, match=r"'device' is 'cuda', but torch .* sees no GPU"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto") == torch.device("cuda")
+    assert choose_device("cpu") == CPU
