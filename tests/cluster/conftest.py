@@ -19,11 +19,11 @@ def tiny_bundle() -> Path:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[object]:
-    """A Ray cluster of this machine: a head that does no work. Tests add the nodes that they need."""
+    """A Ray cluster of this machine: a head that does no work. Tests add the nodes they need."""
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     yield cluster
     ray.shutdown()
     cluster.shutdown()

@@ -17,10 +17,7 @@ import yaml
 
 from sqz_nlu import Interpreter
 from sqz_nlu.errors import OptionError
-from sqz_nlu.serving.metrics import ServerMetrics
-from sqz_nlu.serving.model import ModelSource
-from sqz_nlu.serving.ray_serve import BatchingPool, build
-from sqz_nlu.serving.settings import ServerSettings
+from sqz_nlu.serving.ray_serve import build
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ["turn on the light in the kitchen", "hello", "fly from paris to london", "bye", "", "Straße 🙂"]
@@ -88,37 +85,25 @@ def test_requests_one_by_one_are_answered_like_parse(server, tiny_bundle):
     assert httpx.post(f"{server}/model/parse", json={}).status_code == 400
 
 
-async def test_many_requests_at_once_each_get_their_own_answer(server, tiny_bundle):
+def metric(server: str, name: str) -> float:
+    lines = httpx.get(f"{server}/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+async def test_requests_at_once_are_parsed_together_and_each_gets_its_own_answer(server, tiny_bundle):
     rooms, cities = ("kitchen", "bedroom", "garden"), ("paris", "london")
     texts = [f"turn {switch} the light in the {room}" for switch in ("on", "off") for room in rooms]
     texts += [f"fly from {city} to {other}" for city in cities for other in cities]
     texts *= 20
+    parsed, runs = metric(server, "sqz_nlu_texts_total"), metric(server, "sqz_nlu_parse_seconds_count")
     async with httpx.AsyncClient(timeout=60) as client:
         answers = await asyncio.gather(
             *(client.post(f"{server}/model/parse", json={"text": text}) for text in texts)
         )
     for answer, expected in zip(answers, Interpreter.load(tiny_bundle).parse_batch(texts), strict=True):
         assert_alike(answer.json(), expected.to_dict())
-
-
-async def test_texts_that_wait_together_are_parsed_together(tiny_bundle, monkeypatch):
-    source = ModelSource(tiny_bundle)
-    interpreter = source.load().interpreter
-    sizes: list[int] = []
-    parse_batch = interpreter.parse_batch
-
-    def counting(texts):
-        sizes.append(len(texts))
-        return parse_batch(texts)
-
-    monkeypatch.setattr(interpreter, "parse_batch", counting)
-    pool = BatchingPool(source, ServerSettings(), ServerMetrics(source), 8, 0.5)
-    answers = await asyncio.gather(
-        *(pool.parse(f"hello {index}") for index in range(16)), pool.parse("/greet")
-    )
-    pool.close()
-    assert sizes == [8, 8]
-    assert len(set(answers)) == 17
+    assert metric(server, "sqz_nlu_texts_total") - parsed == len(texts)
+    assert metric(server, "sqz_nlu_parse_seconds_count") - runs < len(texts) / 2
 
 
 def test_wrong_arguments_are_clear_errors():
