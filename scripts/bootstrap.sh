@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv: Python 3.10 with the packages of requirements.lock and this project, editable.
-# Costs nothing when .venv is up to date; rebuilds it when an earlier run was cut off.
+# `bootstrap.sh ray` makes .venv-ray from requirements-ray.lock: Ray and Rasa want different versions.
+# Costs nothing when the environment is up to date; rebuilds it when an earlier run was cut off.
 set -euo pipefail
 
 say() { printf 'env: %s\n' "$*" >&2; }
@@ -12,7 +13,9 @@ fail() {
 unset CDPATH PYTHONHOME PYTHONPATH VIRTUAL_ENV CONDA_PREFIX
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
-venv=$root/.venv
+name=.venv${1:+-$1}
+lock=requirements${1:+-$1}.lock
+venv=$root/$name
 stamp=$venv/.stamp
 pyenv_versions=${PYENV_ROOT:-${HOME:-/nonexistent}/.pyenv}/versions
 
@@ -25,7 +28,7 @@ checksum() {
 }
 
 # The root belongs to the stamp: a copied or moved .venv points at the old place.
-wanted=$({ printf '%s\n' "$root" && cat requirements.lock pyproject.toml; } | checksum)
+wanted=$({ printf '%s\n' "$root" && cat "$lock" pyproject.toml; } | checksum)
 if [ -x "$venv/bin/python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi
@@ -118,17 +121,17 @@ if [ ! -x "$venv/bin/python" ] || [ ! -f "$stamp" ]; then
             fail "could not install Python 3.10; check the network, or install it in another way (for example: pyenv install 3.10), and run 'make env' again"
         python=$(find_python310) || fail "uv installed Python 3.10 but does not find it; install Python 3.10 in another way and run 'make env' again"
     }
-    if [ -e "$venv" ]; then say "replacing .venv, which is not finished"; fi
-    say "creating .venv with $python"
+    if [ -e "$venv" ]; then say "replacing $name, which is not finished"; fi
+    say "creating $name with $python"
     rm -rf "$venv"
-    "$uv" venv --quiet --no-project --python "$python" "$venv" >&2 || fail_install "could not create .venv"
+    "$uv" venv --quiet --no-project --python "$python" "$venv" >&2 || fail_install "could not create $name"
 fi
 
-# Without its stamp .venv counts as unfinished until the last step is done.
+# Without its stamp an environment counts as unfinished until the last step is done.
 rm -f "$stamp"
-say "installing the packages of requirements.lock (several GB at the first time)"
-quietly "$uv" pip sync --python "$venv/bin/python" requirements.lock ||
-    fail_install "could not install the packages of requirements.lock"
+say "installing the packages of $lock (long the first time)"
+quietly "$uv" pip sync --python "$venv/bin/python" "$lock" ||
+    fail_install "could not install the packages of $lock"
 quietly "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable . ||
     fail_install "could not install the project itself"
 printf '%s\n' "$wanted" >"$stamp.new"

@@ -8,7 +8,8 @@
     ├── BundleError          a bundle that is missing, damaged or not allowed
     │   └── IncompatibleBundleError   written in a format this version does not read
     ├── ParityError          int8 and float graphs disagree where int8 was demanded
-    └── SqueezeError         a distillation run that cannot start or go on
+    ├── SqueezeError         a distillation run that cannot start or go on
+    └── AnnotateError        an annotation run that cannot start or go on
 
 Every message says what was seen, what was expected and what to do.
 """
@@ -53,6 +54,10 @@ class ParityError(SqzNluError):
 
 class SqueezeError(SqzNluError):
     """A distillation run cannot start or go on."""
+
+
+class AnnotateError(SqzNluError):
+    """An annotation run cannot start or go on."""
 
 
 def did_you_mean(seen: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -13,6 +14,9 @@ os.environ.setdefault("USE_TF", "0")  # transformers would import TensorFlow bes
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")
 os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")
+
+# tests/serving/test_cluster.py runs them in the environment that has Ray.
+collect_ignore = ["cluster"] if importlib.util.find_spec("ray") is None else []
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 
 from sqz_nlu._version import __version__
-from sqz_nlu.cli import bench, completion, export, info, migrate, parse, serve, squeeze, verify
+from sqz_nlu.cli import annotate, bench, completion, export, info, migrate, parse, serve, squeeze, verify
 from sqz_nlu.errors import SqzNluError
 
-_VERBS = (parse, info, verify, bench, export, serve, squeeze, migrate, completion)
+_VERBS = (parse, info, verify, bench, export, serve, annotate, squeeze, migrate, completion)
 
 
 def build_parser() -> argparse.ArgumentParser:

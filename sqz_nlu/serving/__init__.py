@@ -1,1 +1,1 @@
-"""A trained bundle as a service: Rasa's ``/model/parse`` over HTTP."""
+"""A trained bundle at work: Rasa's ``/model/parse`` over HTTP, files full of utterances, Ray clusters."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,8 +33,12 @@ from sqz_nlu.serving.watch import ModelWatcher
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
+MakePool = Callable[[ModelSource, ServerSettings, ServerMetrics], ParsePool]
 
-def create_app(source: ModelSource, settings: ServerSettings | None = None) -> Starlette:
+
+def create_app(
+    source: ModelSource, settings: ServerSettings | None = None, make_pool: MakePool = ParsePool
+) -> Starlette:
     """The app that answers for a model; it keeps no state outside of itself.
 
     Load the source before or after: requests get 503 until it has a model. While the app's lifespan runs, the
@@ -43,11 +47,12 @@ def create_app(source: ModelSource, settings: ServerSettings | None = None) -> S
     Args:
         source: where the model comes from.
         settings: limits and access; defaults if left out.
+        make_pool: makes what parses texts.
 
     Returns:
         An ASGI app. ``app.state.server`` is its `ModelServer`, for a signal handler or a supervisor.
     """
-    server = ModelServer(source, settings or ServerSettings())
+    server = ModelServer(source, settings or ServerSettings(), make_pool)
     routes = {
         "/": (server.hello, "GET"),
         "/health": (server.health, "GET"),
@@ -86,13 +91,15 @@ class ModelServer:
         stopping: set when the process is about to end: `ready` says so, connections are closed.
     """
 
-    def __init__(self, source: ModelSource, settings: ServerSettings) -> None:
+    def __init__(
+        self, source: ModelSource, settings: ServerSettings, make_pool: MakePool = ParsePool
+    ) -> None:
         self.source = source
         self.settings = settings
         self.metrics = ServerMetrics(source)
         self.stopping = False
         self._access = Access(settings.token)
-        self._pool = ParsePool(source, settings, self.metrics)
+        self._pool = make_pool(source, settings, self.metrics)
         self._watcher: ModelWatcher | None = None
 
     @contextlib.asynccontextmanager

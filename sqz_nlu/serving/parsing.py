@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.serving.logs import log_event, logger
@@ -18,6 +19,7 @@ from sqz_nlu.serving.shortcuts import read_shortcut
 
 _RETRY = {"Retry-After": "1"}
 _SECONDS_BETWEEN_WARNINGS = 5.0
+Answer = TypeVar("Answer")
 
 
 class ParsePool:
@@ -72,7 +74,7 @@ class ParsePool:
         """Waits for what is being parsed and ends the threads."""
         self._threads.shutdown(wait=True)
 
-    async def _run(self, texts: int, work: Callable[[Interpreter], bytes]) -> bytes:
+    async def _run(self, texts: int, work: Callable[[Interpreter], Answer]) -> Answer:
         interpreter = self.model().interpreter
         if self._texts and self._texts + texts > self._most:
             raise self._overloaded()
@@ -87,7 +89,7 @@ class ParsePool:
         finally:
             self._texts -= texts
 
-    def _timed(self, texts: int, work: Callable[[Interpreter], bytes], interpreter: Interpreter) -> bytes:
+    def _timed(self, texts: int, work: Callable[[Interpreter], Answer], interpreter: Interpreter) -> Answer:
         started = time.perf_counter()
         answer = work(interpreter)
         self._metrics.parse_seconds.observe(time.perf_counter() - started)

@@ -1,0 +1,102 @@
+"""The HTTP app on Ray Serve: replicas, autoscaling, and texts of different requests parsed together.
+
+``serve run deploy/serve.yaml``, or ``serve run sqz_nlu.serving.ray_serve:build model=PATH``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+from starlette.applications import Starlette
+
+from sqz_nlu.errors import OptionError, did_you_mean
+from sqz_nlu.runtime.interpreter import Interpreter
+from sqz_nlu.serving.app import create_app
+from sqz_nlu.serving.metrics import ServerMetrics
+from sqz_nlu.serving.model import ModelSource
+from sqz_nlu.serving.parsing import ParsePool
+from sqz_nlu.serving.responses import encode_json
+from sqz_nlu.serving.settings import ServerSettings
+from sqz_nlu.serving.shortcuts import read_shortcut
+
+_BATCHING = {"max_batch_size": 16, "batch_wait_seconds": 0.002}
+
+
+def build(arguments: dict[str, Any]) -> Application:
+    """Builds the application; Ray Serve calls this with the ``args`` of its configuration.
+
+    Args:
+        arguments: ``model``, a path that every node can read; ``max_batch_size`` and ``batch_wait_seconds``
+            of the batches that are made of waiting requests; and the fields of `ServerSettings`, of which
+            ``threads`` is 1 if left out: a replica has a core.
+
+    Raises:
+        OptionError: an argument is missing or unknown.
+    """
+    known = ("model", *_BATCHING, *(field.name for field in fields(ServerSettings)))
+    for name in arguments:
+        if name not in known:
+            raise OptionError(f"'{name}' is no argument of sqz-nlu on Ray Serve.{did_you_mean(name, known)}")
+    if "model" not in arguments:
+        raise OptionError("No model given. Add model: PATH to args: of the application.")
+    rest = {"threads": 1, **arguments}
+    model = rest.pop("model")
+    batching = {name: rest.pop(name, default) for name, default in _BATCHING.items()}
+    settings = ServerSettings(**rest)
+
+    def build_app() -> Starlette:
+        """Runs in each replica; one that cannot load the model does not start."""
+        source = ModelSource(model)
+        source.load()
+
+        def make_pool(source: ModelSource, settings: ServerSettings, metrics: ServerMetrics) -> ParsePool:
+            return BatchingPool(source, settings, metrics, **batching)
+
+        return create_app(source, settings, make_pool)
+
+    return serve.deployment(serve.ingress(build_app)(), name="SqzNlu").bind()
+
+
+class BatchingPool(ParsePool):
+    """Parses texts of requests that come at the same time in one batch.
+
+    Args:
+        source: see `ParsePool`.
+        settings: see `ParsePool`.
+        metrics: see `ParsePool`.
+        max_batch_size: most texts of a batch.
+        batch_wait_seconds: how long the first text of a batch waits for others.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        settings: ServerSettings,
+        metrics: ServerMetrics,
+        max_batch_size: int,
+        batch_wait_seconds: float,
+    ) -> None:
+        super().__init__(source, settings, metrics)
+        together = serve.batch(max_batch_size=max_batch_size, batch_wait_timeout_s=batch_wait_seconds)
+        self._parse_together = together(self._parse_texts)
+
+    async def parse(self, text: str) -> bytes:
+        """The answer to one message, as JSON in UTF-8.
+
+        Raises:
+            RequestError: as `ParsePool.parse`.
+        """
+        shortcut = read_shortcut(text)
+        if shortcut is not None:
+            return encode_json(shortcut)
+        answer: bytes = await self._parse_together(text)
+        return answer
+
+    async def _parse_texts(self, texts: list[str]) -> list[bytes]:
+        def work(model: Interpreter) -> list[bytes]:
+            return [encode_json(parse.to_dict()) for parse in model.parse_batch(texts)]
+
+        return await self._run(len(texts), work)
