@@ -1,7 +1,7 @@
 """Whether a combination of intents that training never saw can win, on atis.
 
-Every example of one combination is held out. Scored are those examples, and the single intents of the test
-part; without intent_split_symbol, and with it.
+Every example of one combination is held out. Scored are those examples; examples of its two parts in the test
+part, joined by "and"; and the single intents of the test part; without intent_split_symbol, and with it.
 
     python benchmarks/multi_intents.py --data DIR [--held-out atis_flight+atis_airfare] [--most 100]
 
@@ -57,6 +57,8 @@ def main() -> None:
     train = at_most([e for e in train if not held(e)], arguments.most)
     known = {example.intent for example in train}
     single = [e for e in test if "+" not in (e.intent or "") and e.intent in known]
+    left, right = ([e.text for e in test if e.intent == part] for part in sorted(made_of))
+    joined = [f"{a} and {b}" for a, b in zip(left, right, strict=False)]
     cells = []
     for seed in range(arguments.seeds):
         for symbol in (None, "+"):
@@ -66,6 +68,8 @@ def main() -> None:
                 interpreter = Interpreter.load(report.bundle)
             answers = [interpreter.parse(e.text).intent.name or "" for e in unseen]
             right = sum(frozenset(answer.split("+")) == made_of for answer in answers)
+            heard = [interpreter.parse(text).intent.name or "" for text in joined]
+            joined_right = sum(frozenset(answer.split("+")) == made_of for answer in heard)
             results = [interpreter.parse(e.text) for e in single]
             hits = [r.intent.name == e.intent for r, e in zip(results, single, strict=True)]
             cell = {
@@ -74,6 +78,7 @@ def main() -> None:
                 "intents": len(report.labels.intents),
                 "train": len(train),
                 "unseen_combination": f"{right} of {len(unseen)}",
+                "joined_texts": f"{joined_right} of {len(joined)}",
                 "single_intent_accuracy": round(100 * sum(hits) / len(hits), 2),
                 "singles_answered_as_combinations": sum("+" in (r.intent.name or "") for r in results),
                 "answers_to_unseen": dict(Counter(answers).most_common(6)),

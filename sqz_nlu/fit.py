@@ -112,14 +112,11 @@ def fit(
         earlier = Earlier(before.temperature, [digest(example.text) in before.seen for example in usable])
     with EventLog(options.tensorboard_log_directory) as events:
         training = train(network, rows, options, events, earlier)
-        decoding = _decoding(labels, options, limit, training.temperature)
-        if stored.names:
-            decoding = dataclasses.replace(decoding, patterns=_pattern_weights(network, stored))
         model = TrainedModel(
             encoder.config,
             numpy_parameters(encoder),
             tokenizer_file,
-            decoding,
+            _decoding(labels, options, limit, training.temperature, _pattern_weights(network, stored)),
             _intent_head(network) if labels.intents else None,
             _word_head(network) if labels.entities else None,
         )
@@ -166,7 +163,13 @@ def _check(examples: Sequence[Example], labels: LabelSpace, options: TrainingOpt
         logger.warning("The training data has no intents; only entities are learned.")
 
 
-def _decoding(labels: LabelSpace, options: TrainingOptions, limit: int, temperature: float) -> DecodingConfig:
+def _decoding(
+    labels: LabelSpace,
+    options: TrainingOptions,
+    limit: int,
+    temperature: float,
+    patterns: PatternWeights | None,
+) -> DecodingConfig:
     split = options.split_entities_by_comma
     return DecodingConfig(
         labels=labels,
@@ -176,6 +179,7 @@ def _decoding(labels: LabelSpace, options: TrainingOptions, limit: int, temperat
         renormalize_confidences=options.renormalize_confidences,
         split_by_comma=split if isinstance(split, dict) else {},
         split_default=split if isinstance(split, bool) else True,
+        patterns=patterns,
     )
 
 
@@ -197,7 +201,9 @@ def _with_parts(
     return dataclasses.replace(labels, intents=intents), parts
 
 
-def _pattern_weights(network: JointNetwork, patterns: Patterns) -> PatternWeights:
+def _pattern_weights(network: JointNetwork, patterns: Patterns) -> PatternWeights | None:
+    if not patterns.names:
+        return None
     tags, intents = network.pattern_weights()
     return PatternWeights(patterns, tags.detach().numpy(), intents.detach().numpy())
 

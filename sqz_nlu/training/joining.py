@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from sqz_nlu.training.dataset import Row
+from sqz_nlu.training.multi_intents import JOINED_SHARE
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.patterns import TokenMatch
-
-_SHARE = 0.2
 
 
 def join_some(rows: Sequence[Row], network: JointNetwork, rng: np.random.Generator) -> Sequence[Row]:
@@ -27,7 +26,7 @@ def join_some(rows: Sequence[Row], network: JointNetwork, rng: np.random.Generat
     longest = network.encoder.config.max_position_embeddings
     mixed = list(rows)
     for index, row in enumerate(rows):
-        if rng.random() >= _SHARE:
+        if rng.random() >= JOINED_SHARE:
             continue
         other = rows[rng.integers(len(rows))]
         intent = network.joined_intents.get((row.intent, other.intent))

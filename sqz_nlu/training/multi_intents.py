@@ -5,7 +5,9 @@ that of independent parts, conditioned on the combinations there are. The sums a
 holds plain weights for every intent, and nothing that reads it needs to know of parts.
 
 Examples of single intents alone teach that parts exclude each other. So in every epoch some examples are
-joined with another one, end to end, where the combination of their intents may be answered.
+joined with another one, end to end, where the combination of their intents may be answered. They are far more
+frequent than combinations are in use, so training adds the logarithm of that ratio to the logits of
+combinations (logit adjustment: Menon et al., 2021, https://arxiv.org/abs/2007.07314), and inference does not.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
+JOINED_SHARE = 0.2  # of the examples of an epoch
 _MOST_PARTS = 60  # whose pairs, 1,770, still cost nothing beside the encoder
 
 
@@ -72,11 +75,13 @@ class IntentParts:
         offsets: added to the logits, ``[intents]``: the logarithm of an intent's share in the examples of
             all intents with the same parts; 0 unless both ``a+b`` and ``b+a`` were seen.
         joined: for two intents the one that has the parts of both.
+        excess: how much likelier combinations are in training than in the examples, as a logarithm.
     """
 
     members: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.float32]
     joined: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    excess: float = 0.0
 
     @property
     def count(self) -> int:
@@ -85,7 +90,8 @@ class IntentParts:
 
     def module(self) -> PartSum:
         """The sum of parts in torch."""
-        return PartSum(torch.from_numpy(self.members), torch.from_numpy(self.offsets))
+        members = torch.from_numpy(self.members)
+        return PartSum(members, torch.from_numpy(self.offsets), self.excess * (members.sum(1) > 1).float())
 
 
 def intent_parts(intents: Sequence[str], symbol: str, seen: Iterable[str | None]) -> IntentParts:
@@ -116,7 +122,12 @@ def intent_parts(intents: Sequence[str], symbol: str, seen: Iterable[str | None]
         for left, right in itertools.permutations(trained, 2)
         if (both := sets[left] | sets[right]) in of_parts and both not in (sets[left], sets[right])
     }
-    return IntentParts(members, np.array(offsets, np.float32), joined)
+    total = max(1, sum(examples.values()) - examples[None])
+    shares = np.array([examples[intent] / total for intent in intents])
+    made = JOINED_SHARE * sum(shares[left] * shares[right] for left, right in joined)
+    given = (shares[members.sum(1) > 1].sum() * total + 1) / total
+    excess = float(np.log1p(made / given))
+    return IntentParts(members, np.array(offsets, np.float32), joined, excess)
 
 
 class PartSum(nn.Module):
@@ -124,12 +135,15 @@ class PartSum(nn.Module):
 
     members: Tensor
     offsets: Tensor
+    excess: Tensor
 
-    def __init__(self, members: Tensor, offsets: Tensor) -> None:
+    def __init__(self, members: Tensor, offsets: Tensor, excess: Tensor) -> None:
         super().__init__()
+        self.register_buffer("excess", excess)
         self.register_buffer("members", members)
         self.register_buffer("offsets", offsets)
 
     def forward(self, parts: Tensor) -> Tensor:
         """Sums ``[batch, parts]`` to ``[batch, intents]``."""
-        return parts @ self.members.T + self.offsets
+        intents = parts @ self.members.T + self.offsets
+        return intents + self.excess if self.training else intents

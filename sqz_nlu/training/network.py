@@ -77,13 +77,13 @@ class JointNetwork(nn.Module):
         self.patterns = PatternHead(patterns, labels, classes) if patterns else None
         encoder.set_dropout(0.0, drop_rate_attention)
 
-    def forward(self, ids: Tensor, mask: Tensor, patterns: Tensor) -> Output:
+    def forward(self, ids: Tensor, mask: Tensor, patterns: Tensor | None = None) -> Output:
         """Runs on token ids and mask ``[batch, tokens]``, and the features of patterns."""
         states = self.encoder(ids, mask)
         pooled = F.normalize(mean_pool(states, mask), dim=-1)
         intents = _INTENT_SCALE * self.intent_head(self.dropout(pooled))
         words = self.word_head(self.dropout(states))
-        if self.patterns is not None:
+        if self.patterns is not None and patterns is not None:
             tags, addend = self.patterns(patterns)
             intents, words = intents + addend, words + F.pad(tags, (0, words.shape[-1] - tags.shape[-1]))
         if self.parts is not None:

@@ -157,9 +157,8 @@ class _Run:
     def _pass(self, rows: Sequence[Row]) -> None:
         self.network.train()
         means, scores = MeanLosses(), Scores()
-        for batch in shuffled_batches(
-            join_some(rows, self.network, self.rng), self.plan.batch_size, self.rng
-        ):
+        rows = join_some(rows, self.network, self.rng)
+        for batch in shuffled_batches(rows, self.plan.batch_size, self.rng):
             on_device = batch.to(self.device)
             output = self.network(on_device.ids, on_device.mask, on_device.patterns)
             losses = self.network.losses(output, on_device, self.options.label_smoothing)
