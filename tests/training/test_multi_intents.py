@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny import annotated, tiny_tokenizer
 
 from sqz_nlu import Interpreter
@@ -56,6 +57,14 @@ def test_members_offsets_and_joins() -> None:
     assert parts.members.tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]]
     assert np.exp(parts.offsets) == pytest.approx([1, 0.25, 1, 0.75, 1, 1])
     assert parts.joined == {(0, 2): 3, (2, 0): 3, (2, 5): 4, (5, 2): 4}
+
+
+def test_training_alone_counts_combinations_as_likelier() -> None:
+    parts = intent_parts(("a", "a+b", "b"), "+", ["a"] * 50 + ["b"] * 49 + ["a+b"])
+    assert parts.excess == pytest.approx(np.log1p(0.2 * 2 * 0.5 * 0.49 / 0.02))
+    total, logits = parts.module(), torch.zeros(1, 2)
+    assert total.train()(logits)[0].tolist() == pytest.approx([0, parts.excess, 0])
+    assert total.eval()(logits)[0].tolist() == [0, 0, 0]
 
 
 def test_joined_examples_keep_their_words_tags_and_intent() -> None:
