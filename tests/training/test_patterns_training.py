@@ -8,7 +8,7 @@ import pytest
 from tiny import annotated, tiny_tokenizer
 
 from sqz_nlu import Interpreter
-from sqz_nlu.errors import PatternError
+from sqz_nlu.errors import CheckpointError, PatternError
 from sqz_nlu.fit import fit
 from sqz_nlu.runtime.patterns import PLACES, LookupTable, Match, Patterns, RegexFeature
 from sqz_nlu.runtime.text import TextEncoder
@@ -149,3 +149,20 @@ def test_an_invalid_expression_is_named(tiny_options, tmp_path: Path) -> None:
     with pytest.raises(PatternError, match=r"'\[0-9' of the regex feature 'zip' is not valid"):
         fit([annotated("hi", "a"), annotated("bye", "b")], tiny_options, tmp_path / "b", patterns=patterns)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fine_tuning_keeps_the_weights_and_takes_new_entries(tiny_options, tmp_path: Path) -> None:
+    options = dataclasses.replace(tiny_options, epochs=2)
+    examples, saved = city_examples(), tmp_path / "weights"
+    before = Patterns((LookupTable("city", ("oslo",)),))
+    fit(examples, options, tmp_path / "a", patterns=before, checkpoint=saved)
+    slow = dataclasses.replace(options, epochs=1, head_learning_rate=0.0, weight_decay=0.0)
+    after = Patterns((LookupTable("city", ("oslo", "rome")),))
+    fit(examples, slow, tmp_path / "b", patterns=after, continue_from=saved)
+    first, second = (Interpreter.load(tmp_path / name).config.patterns for name in "ab")
+    assert first.tags.any()
+    np.testing.assert_allclose(first.tags, second.tags, atol=0.01)
+    assert second.patterns.tables[0].entries == ("oslo", "rome")
+    other = Patterns((LookupTable("room", ("cellar",)),))
+    with pytest.raises(CheckpointError, match=r"lookup tables and regex features .*new: room"):
+        fit(examples, slow, tmp_path / "c", patterns=other, continue_from=saved)
