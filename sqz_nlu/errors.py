@@ -3,6 +3,7 @@
     SqzNluError
     ├── OptionError          an option is unknown, of the wrong type or out of range
     ├── DataError            training data that cannot be learned from
+    ├── PatternError         a lookup table or regular expression that cannot be used
     ├── EncoderError         an encoder that cannot be found, read or used
     ├── CheckpointError      trained weights that training cannot go on from
     ├── BundleError          a bundle that is missing, damaged or not allowed
@@ -30,6 +31,10 @@ class OptionError(SqzNluError):
 
 class DataError(SqzNluError):
     """The training data cannot be learned from."""
+
+
+class PatternError(SqzNluError):
+    """A lookup table cannot be read, or a regular expression is not valid."""
 
 
 class EncoderError(SqzNluError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from sqz_nlu.export.model import TrainedModel, export
 from sqz_nlu.export.parity import Gold, Parity
 from sqz_nlu.runtime.interpreter import DecodingConfig
 from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.runtime.patterns import Patterns, PatternWeights
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.checkpoint import Checkpoint, classes_of, digest, digests, trained_weights
 from sqz_nlu.training.dataset import encode_examples
 from sqz_nlu.training.events import EventLog
 from sqz_nlu.training.examples import Example, label_space
+from sqz_nlu.training.multi_intents import IntentParts, intent_parts, with_combinations
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
+from sqz_nlu.training.patterns import PatternRows, stored_patterns
 from sqz_nlu.training.trainer import Earlier, Training, train
 
 logger = logging.getLogger(__name__)
@@ -52,6 +56,8 @@ def fit(
     language: str | None = None,
     checkpoint: Path | None = None,
     continue_from: Path | None = None,
+    patterns: Patterns | None = None,
+    dialogue_intents: Collection[str] = (),
 ) -> FitReport:
     """Trains a joint model and writes it as a bundle.
 
@@ -62,12 +68,15 @@ def fit(
         language: recorded in the bundle.
         checkpoint: file for what a later training can continue from; ``None`` writes none.
         continue_from: such a file; ``None`` starts from the encoder.
+        patterns: lookup tables, with entries as they were written, and regular expressions.
+        dialogue_intents: intents that stories and rules name, where there are any; see `with_combinations`.
 
     Raises:
         DataError: there is nothing to learn.
         EncoderError: the encoder cannot be found or used.
         OptionError: an option cannot be met on this machine.
         CheckpointError: training cannot continue from the file.
+        PatternError: a regular expression is not valid.
         ParityError: int8 was demanded and does not agree with float.
         BundleError: the bundle or the checkpoint cannot be written; nothing is left half-made.
     """
@@ -76,18 +85,27 @@ def fit(
         usable, options.intent_classification, options.entity_recognition, options.bilou_flag
     )
     _check(usable, labels, options)
+    parts = None
+    if options.intent_split_symbol and labels.intents:
+        labels, parts = _with_parts(labels, usable, options.intent_split_symbol, dialogue_intents)
     source = find_encoder(options.model, options.offline)
     before = Checkpoint.read(continue_from) if continue_from else None
-    if before:
-        before.check(labels, source.fingerprint())
     encoder, tokenizer = load_encoder(source), load_tokenizer(source)
     tokenizer_file = tokenizer.to_str()
     measured = vocabulary.measure(tokenizer, [example.text for example in usable])
     if warning := vocabulary.warning(measured, source.name, source.language()):
         logger.warning(warning)
     limit = min(options.max_sequence_length, encoder.config.max_position_embeddings)
-    rows = encode_examples(usable, labels, TextEncoder(tokenizer, limit))
-    network = JointNetwork(encoder, labels, options.drop_rate, options.drop_rate_attention)
+    text_encoder = TextEncoder(tokenizer, limit)
+    stored = stored_patterns(patterns or Patterns(), options, text_encoder)
+    if before:
+        before.check(labels, source.fingerprint(), stored.names)
+    rows = encode_examples(
+        usable, labels, text_encoder, PatternRows(stored, text_encoder) if stored.names else None
+    )
+    network = JointNetwork(
+        encoder, labels, options.drop_rate, options.drop_rate_attention, parts, len(stored.names)
+    )
     earlier = None
     if before:
         before.restore(network)
@@ -98,7 +116,7 @@ def fit(
             encoder.config,
             numpy_parameters(encoder),
             tokenizer_file,
-            _decoding(labels, options, limit, training.temperature),
+            _decoding(labels, options, limit, training.temperature, _pattern_weights(network, stored)),
             _intent_head(network) if labels.intents else None,
             _word_head(network) if labels.entities else None,
         )
@@ -109,7 +127,7 @@ def fit(
             events.write("int8", figures, training.epochs)
     report = FitReport(folder, labels, training, parity)
     if checkpoint:
-        _checkpoint(source, network, report, usable, before).save(checkpoint)
+        _checkpoint(source, network, report, usable, before, stored.names).save(checkpoint)
     return report
 
 
@@ -145,19 +163,26 @@ def _checkpoint(
     report: FitReport,
     examples: Sequence[Example],
     before: Checkpoint | None,
+    patterns: Sequence[str],
 ) -> Checkpoint:
     training = report.training
     seen = digests(e.text for i, e in enumerate(examples) if i not in training.never_trained_on)
     return Checkpoint(
         source.fingerprint(),
-        classes_of(report.labels),
+        classes_of(report.labels, patterns),
         training.temperature,
         trained_weights(network, before),
         seen | (before.seen if before else frozenset()),
     )
 
 
-def _decoding(labels: LabelSpace, options: TrainingOptions, limit: int, temperature: float) -> DecodingConfig:
+def _decoding(
+    labels: LabelSpace,
+    options: TrainingOptions,
+    limit: int,
+    temperature: float,
+    patterns: PatternWeights | None,
+) -> DecodingConfig:
     split = options.split_entities_by_comma
     return DecodingConfig(
         labels=labels,
@@ -167,6 +192,7 @@ def _decoding(labels: LabelSpace, options: TrainingOptions, limit: int, temperat
         renormalize_confidences=options.renormalize_confidences,
         split_by_comma=split if isinstance(split, dict) else {},
         split_default=split if isinstance(split, bool) else True,
+        patterns=patterns,
     )
 
 
@@ -178,6 +204,21 @@ def _intent_head(network: JointNetwork) -> HeadWeights:
 def _word_head(network: JointNetwork) -> HeadWeights:
     head = network.word_head
     return HeadWeights(head.weight.detach().numpy(), head.bias.detach().numpy())
+
+
+def _with_parts(
+    labels: LabelSpace, examples: Sequence[Example], symbol: str, dialogue_intents: Collection[str]
+) -> tuple[LabelSpace, IntentParts]:
+    intents = with_combinations(labels.intents, symbol, dialogue_intents)
+    parts = intent_parts(intents, symbol, (example.intent for example in examples))
+    return dataclasses.replace(labels, intents=intents), parts
+
+
+def _pattern_weights(network: JointNetwork, patterns: Patterns) -> PatternWeights | None:
+    if not patterns.names:
+        return None
+    tags, intents = network.pattern_weights()
+    return PatternWeights(patterns, tags.detach().numpy(), intents.detach().numpy())
 
 
 def _gold(examples: Sequence[Example]) -> list[Gold]:

@@ -22,7 +22,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from sqz_nlu._version import __version__
 from sqz_nlu.components.citizenship import announce_confidences, announce_extractor
-from sqz_nlu.components.messages import to_examples, write_result
+from sqz_nlu.components.messages import dialogue_intents, to_examples, to_patterns, write_result
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import BundleError, DataError, EncoderError, OptionError, SqzNluError
 from sqz_nlu.runtime.interpreter import Interpreter
@@ -170,6 +170,8 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
                     Path(folder) / BUNDLE,
                     checkpoint=weights if self._options.persist_trainable_weights else None,
                     continue_from=self._weights_to_finetune(),
+                    patterns=to_patterns(training_data),
+                    dialogue_intents=dialogue_intents(training_data),
                 )
                 self._store(Path(folder))
         except DataError as error:

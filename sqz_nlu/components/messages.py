@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rasa.shared.nlu.constants import (
     ENTITIES,
     ENTITY_ATTRIBUTE_END,
@@ -16,6 +18,8 @@ from rasa.shared.nlu.constants import (
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from sqz_nlu.errors import PatternError
+from sqz_nlu.runtime.patterns import LookupTable, Patterns, RegexFeature
 from sqz_nlu.runtime.results import ParseResult
 from sqz_nlu.training.examples import EntitySpan, Example
 
@@ -39,6 +43,43 @@ def _spans(message: Message) -> list[EntitySpan]:
         )
         for entity in message.get(ENTITIES) or []
     ]
+
+
+def dialogue_intents(training_data: TrainingData) -> set[str]:
+    """The intents that stories and rules name; none where only NLU data is trained on."""
+    return {
+        message.get(INTENT)
+        for message in training_data.training_examples
+        if message.get(INTENT) and not message.get(TEXT)
+    }
+
+
+def to_patterns(training_data: TrainingData) -> Patterns:
+    """Lookup tables, those of one name together, and regex features.
+
+    Raises:
+        PatternError: the file of a table cannot be read.
+    """
+    tables: dict[str, list[str]] = {}
+    for table in training_data.lookup_tables:
+        elements = table["elements"]
+        entries = elements if isinstance(elements, list) else _read_table(table["name"], elements)
+        tables.setdefault(table["name"], []).extend(entries)
+    return Patterns(
+        tuple(LookupTable(name, tuple(entries)) for name, entries in tables.items()),
+        tuple(RegexFeature(regex["name"], regex["pattern"]) for regex in training_data.regex_features),
+    )
+
+
+def _read_table(name: str, path: str) -> list[str]:
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PatternError(
+            f"The file '{path}' of the lookup table '{name}' cannot be read ({error}). Expected a UTF-8 "
+            "text with one entry on each line."
+        ) from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def write_result(message: Message, result: ParseResult, intents: bool, entities: bool) -> None:

@@ -16,6 +16,7 @@ from sqz_nlu.runtime.archive import open_model
 from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, Bundle
 from sqz_nlu.runtime.decode import EntityDecoder, rank_intents
 from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.runtime.patterns import PatternMatcher, PatternWeights
 from sqz_nlu.runtime.results import NO_INTENT, Entity, ParseResult, TokenStates
 from sqz_nlu.runtime.session import GraphSession
 from sqz_nlu.runtime.text import EncodedText, TextEncoder
@@ -47,6 +48,7 @@ class DecodingConfig:
         split_default: for the types not named there.
         synonyms: canonical values by lower-cased entity value.
         extractor: the name given as ``extractor`` of entities.
+        patterns: lookup tables and regular expressions, and what they add to the logits.
     """
 
     labels: LabelSpace = field(default_factory=LabelSpace)
@@ -58,10 +60,13 @@ class DecodingConfig:
     split_default: bool = True
     synonyms: dict[str, str] = field(default_factory=dict)
     extractor: str = "SqueezeBertClassifier"
+    patterns: PatternWeights | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        return {**vars(self), "labels": self.labels.to_dict()}
+        data = {**vars(self), "labels": self.labels.to_dict()}
+        data.pop("patterns")
+        return {**data, "patterns": self.patterns.to_dict()} if self.patterns else data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> DecodingConfig:
@@ -71,8 +76,9 @@ class DecodingConfig:
             BundleError: a field is missing, unknown or of the wrong kind.
         """
         try:
-            return cls(**{**data, "labels": LabelSpace.from_dict(data["labels"])})
-        except (KeyError, TypeError, AttributeError) as error:
+            patterns = PatternWeights.from_dict(data["patterns"]) if data.get("patterns") else None
+            return cls(**{**data, "labels": LabelSpace.from_dict(data["labels"]), "patterns": patterns})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"config.json of the bundle cannot be used: {error!r}.") from error
 
 
@@ -98,6 +104,8 @@ class Interpreter:
         self._text = TextEncoder(tokenizer, self.config.max_tokens)
         self._session = GraphSession(bundle.model, threads)
         self._entities = EntityDecoder(labels, self.config.split_by_comma, self.config.split_default)
+        patterns = self.config.patterns
+        self._patterns = PatternMatcher(patterns.patterns) if patterns else None
         self._outputs = [INTENT_LOGITS] * bool(labels.intents) + [WORD_LOGITS] * bool(labels.entities)
 
     @classmethod
@@ -221,17 +229,21 @@ class Interpreter:
         self, text: str, encoded: EncodedText, outputs: dict[str, npt.NDArray[np.float32]]
     ) -> ParseResult:
         config = self.config
+        intent_logits = outputs.get(INTENT_LOGITS)
+        word_logits = outputs[WORD_LOGITS][encoded.first_tokens] if WORD_LOGITS in outputs else None
+        if config.patterns and self._patterns:
+            matches = self._patterns.find(text, encoded.words)
+            intent_logits, word_logits = config.patterns.add(matches, intent_logits, word_logits)
         intent, ranking = rank_intents(
-            outputs.get(INTENT_LOGITS, ()),
+            () if intent_logits is None else intent_logits,
             config.labels.intents,
             config.temperature,
             config.ranking_length,
             config.renormalize_confidences,
         )
         entities: tuple[Entity, ...] = ()
-        if WORD_LOGITS in outputs:
-            logits = outputs[WORD_LOGITS][encoded.first_tokens]
-            entities = self._entities.decode(logits, encoded.words, text)
+        if word_logits is not None:
+            entities = self._entities.decode(word_logits, encoded.words, text)
             if config.synonyms:
                 entities = tuple(_canonical(entity, config.synonyms) for entity in entities)
         return ParseResult(text, intent, ranking, entities, encoded.words, config.extractor)

@@ -48,8 +48,8 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     seen: frozenset[int]
 
-    def check(self, labels: LabelSpace, encoder: str) -> None:
-        """Makes sure that training can go on with these labels and this encoder.
+    def check(self, labels: LabelSpace, encoder: str, patterns: Sequence[str] = ()) -> None:
+        """Makes sure that training can go on with these labels, this encoder and patterns of these names.
 
         Raises:
             CheckpointError: a head would have other classes, or the encoder is another one.
@@ -59,7 +59,7 @@ class Checkpoint:
                 f"The trained model started from the encoder {self.encoder[:12]}; the option 'model' now "
                 f"names {encoder[:12]}. Set the encoder it was trained with. {_AGAIN}"
             )
-        for head, now in classes_of(labels).items():
+        for head, now in classes_of(labels, patterns).items():
             before = list(self.classes.get(head, ()))
             if before != now:
                 added = sorted(str(name) for name in set(now) - set(before))
@@ -158,13 +158,14 @@ def trained_weights(network: JointNetwork, before: Checkpoint | None) -> dict[st
     }
 
 
-def classes_of(labels: LabelSpace) -> dict[str, list[str | None]]:
+def classes_of(labels: LabelSpace, patterns: Sequence[str] = ()) -> dict[str, list[str | None]]:
     """What the rows of the heads stand for."""
     return {
         "intents": list(labels.intents),
         "entity tags": list(labels.tags),
         "entity roles": list(labels.role_classes),
         "entity groups": list(labels.group_classes),
+        "lookup tables and regex features": list(patterns),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.examples import Example, Misalignments, align
+from sqz_nlu.training.patterns import NO_PATTERNS, PatternRows, RowPatterns, noisy, pattern_tensor
 
 IGNORE = -100
 _POOL_BATCHES = 16
@@ -27,6 +28,7 @@ class Row:
         tags: classes of ``LabelSpace.tags``.
         roles: classes of ``LabelSpace.role_classes``; ``IGNORE`` outside entities.
         groups: likewise for groups.
+        patterns: matches of lookup tables and regular expressions.
     """
 
     ids: list[int]
@@ -34,6 +36,7 @@ class Row:
     tags: list[int]
     roles: list[int]
     groups: list[int]
+    patterns: RowPatterns = NO_PATTERNS
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Batch:
         tags: ``[batch, tokens]``.
         roles: ``[batch, tokens]``.
         groups: ``[batch, tokens]``.
+        patterns: features, ``[batch, tokens, features]``.
     """
 
     ids: Tensor
@@ -55,13 +59,19 @@ class Batch:
     tags: Tensor
     roles: Tensor
     groups: Tensor
+    patterns: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
         return Batch(*(value.to(device) for value in vars(self).values()))
 
 
-def encode_examples(examples: Sequence[Example], labels: LabelSpace, encoder: TextEncoder) -> list[Row]:
+def encode_examples(
+    examples: Sequence[Example],
+    labels: LabelSpace,
+    encoder: TextEncoder,
+    patterns: PatternRows | None = None,
+) -> list[Row]:
     """Turns examples into rows, logging entity annotations that do not match words."""
     intents = {name: index for index, name in enumerate(labels.intents)}
     tags = {name: index for index, name in enumerate(labels.tags)}
@@ -71,6 +81,7 @@ def encode_examples(examples: Sequence[Example], labels: LabelSpace, encoder: Te
     rows = []
     for example, encoded in zip(examples, encoder.encode_batch([e.text for e in examples]), strict=True):
         size = len(encoded.ids)
+        spans = align(example, encoded.words, misaligned) if tags else []
         row = Row(
             encoded.ids,
             intents.get(example.intent or "", IGNORE),
@@ -81,7 +92,7 @@ def encode_examples(examples: Sequence[Example], labels: LabelSpace, encoder: Te
         if tags:
             for token in encoded.first_tokens:
                 row.tags[token] = 0
-            for span in align(example, encoded.words, misaligned):
+            for span in spans:
                 annotation, count = span.annotation, span.last - span.first + 1
                 names = labels.span_tags(annotation.entity, count)
                 for word, tag in zip(range(span.first, span.last + 1), names, strict=True):
@@ -89,8 +100,12 @@ def encode_examples(examples: Sequence[Example], labels: LabelSpace, encoder: Te
                     row.tags[token] = tags[tag]
                     row.roles[token] = roles.get(annotation.role, IGNORE)
                     row.groups[token] = groups.get(annotation.group, IGNORE)
+        if patterns is not None:
+            row = replace(row, patterns=patterns.row(example.text, encoded, spans))
         rows.append(row)
     misaligned.report()
+    if patterns is not None:
+        patterns.finish()
     return rows
 
 
@@ -108,6 +123,7 @@ def collate(rows: Sequence[Row]) -> Batch:
         pad([row.tags for row in rows], IGNORE),
         pad([row.roles for row in rows], IGNORE),
         pad([row.groups for row in rows], IGNORE),
+        pattern_tensor([row.patterns for row in rows], width),
     )
 
 
@@ -119,7 +135,12 @@ def shuffled_batches(rows: Sequence[Row], batch_size: int, rng: np.random.Genera
         part = sorted(order[first : first + pool], key=lambda index: len(rows[index].ids))
         batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
     for index in rng.permutation(len(batches)):
-        yield collate([rows[row] for row in batches[index]])
+        yield collate([_noisy(rows[row], rng) for row in batches[index]])
+
+
+def _noisy(row: Row, rng: np.random.Generator) -> Row:
+    ids, patterns = noisy(row.ids, row.patterns, rng)
+    return replace(row, ids=ids, patterns=patterns)
 
 
 def ordered_batches(rows: Sequence[Row], batch_size: int) -> Iterator[Batch]:

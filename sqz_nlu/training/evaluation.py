@@ -115,7 +115,7 @@ def evaluate(network: JointNetwork, rows: Sequence[Row], device: torch.device) -
     logits, intents = [], []
     for batch in ordered_batches(rows, _BATCH):
         on_device = batch.to(device)
-        output = network(on_device.ids, on_device.mask)
+        output = network(on_device.ids, on_device.mask, on_device.patterns)
         scores.add(network, output, on_device)
         losses.add(network.losses(output, on_device, 0.0))
         known = on_device.intents != IGNORE

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from sqz_nlu.encoder.model import SqueezeBertEncoder, mean_pool
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.training.dataset import IGNORE, Batch
+from sqz_nlu.training.multi_intents import IntentParts
+from sqz_nlu.training.patterns import PatternHead
 
 _INTENT_SCALE = 16.0
 _ROLE_WEIGHT = 0.5
@@ -48,6 +50,8 @@ class JointNetwork(nn.Module):
         labels: sizes of the heads.
         drop_rate: dropout of what the heads see.
         drop_rate_attention: dropout of attention weights.
+        parts: what intents are made of, where some are made of several.
+        patterns: the number of lookup tables and regular expressions.
     """
 
     def __init__(
@@ -56,22 +60,35 @@ class JointNetwork(nn.Module):
         labels: LabelSpace,
         drop_rate: float,
         drop_rate_attention: float,
+        parts: IntentParts | None = None,
+        patterns: int = 0,
     ) -> None:
         super().__init__()
         width = encoder.config.hidden_size
         self.encoder = encoder
         self.sizes = [len(labels.tags), len(labels.role_classes), len(labels.group_classes)]
-        self.intent_head = _Head(width, len(labels.intents))
+        self.intents = len(labels.intents)
+        self.joined_intents = parts.joined if parts else {}
+        classes = parts.count if parts else self.intents
+        self.intent_head = _Head(width, classes)
         self.word_head = _Head(width, sum(self.sizes))
         self.dropout = nn.Dropout(drop_rate)
+        self.parts = parts.module() if parts else None
+        self.patterns = PatternHead(patterns, labels, classes) if patterns else None
         encoder.set_dropout(0.0, drop_rate_attention)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Output:
-        """Runs on token ids and mask, both ``[batch, tokens]``."""
+    def forward(self, ids: Tensor, mask: Tensor, patterns: Tensor | None = None) -> Output:
+        """Runs on token ids and mask ``[batch, tokens]``, and the features of patterns."""
         states = self.encoder(ids, mask)
         pooled = F.normalize(mean_pool(states, mask), dim=-1)
         intents = _INTENT_SCALE * self.intent_head(self.dropout(pooled))
-        return Output(pooled, intents, self.word_head(self.dropout(states)))
+        words = self.word_head(self.dropout(states))
+        if self.patterns is not None and patterns is not None:
+            tags, addend = self.patterns(patterns)
+            intents, words = intents + addend, words + F.pad(tags, (0, words.shape[-1] - tags.shape[-1]))
+        if self.parts is not None:
+            intents = self.parts(intents)
+        return Output(pooled, intents, words)
 
     def losses(self, output: Output, batch: Batch, label_smoothing: float) -> dict[str, Tensor]:
         """The loss of each head that has something to learn from the batch."""
@@ -97,7 +114,7 @@ class JointNetwork(nn.Module):
         A class of one or five examples then starts as a nearest-centroid classifier, which
         gradient descent only has to refine.
         """
-        total = torch.zeros_like(self.intent_head.weight)
+        total = self.intent_head.weight.new_zeros(self.intents, self.intent_head.in_features)
         counts = torch.zeros(len(total), device=total.device)
         for batch in batches:
             known = batch.intents != IGNORE
@@ -107,10 +124,26 @@ class JointNetwork(nn.Module):
         if not counts.sum():
             return
         centre = total.sum(0) / counts.sum()
+        if self.parts is not None:
+            total, counts = self.parts.members.T @ total, self.parts.members.T @ counts
         direction = F.normalize(total / counts.clamp(min=1.0)[:, None] - centre, dim=-1)
         self.intent_head.weight.copy_(direction)
         self.intent_head.bias.copy_(-direction @ centre)
 
     def intent_weights(self) -> tuple[Tensor, Tensor]:
         """The intent head with its scale folded in: weight ``[intents, hidden]`` and bias."""
-        return _INTENT_SCALE * self.intent_head.weight, _INTENT_SCALE * self.intent_head.bias
+        weight, bias = _INTENT_SCALE * self.intent_head.weight, _INTENT_SCALE * self.intent_head.bias
+        if self.parts is None:
+            return weight, bias
+        return self.parts.members @ weight, self.parts.members @ bias + self.parts.offsets
+
+    def pattern_weights(self) -> tuple[Tensor, Tensor]:
+        """What patterns add to tags ``[features, tags]`` and intents ``[patterns, intents]``.
+
+        Raises:
+            ValueError: the network has no patterns.
+        """
+        if self.patterns is None:
+            raise ValueError("The network was made without patterns.")
+        tags, intents = self.patterns.weights()
+        return tags, intents if self.parts is None else intents @ self.parts.members.T

@@ -58,6 +58,12 @@ class TrainingOptions:
         intent_classification: whether to learn intents.
         entity_recognition: whether to learn entities.
         bilou_flag: tag words with BILOU prefixes.
+        use_lookup_tables: whether lookup tables of the NLU data help to find entities and intents.
+        use_regexes: likewise for regex features.
+        case_sensitive: whether case matters to both.
+        use_word_boundaries: whether an entry of a lookup table must begin and end where words do.
+        intent_split_symbol: what stands between the parts of intents such as ``a+b``; parts are then learned
+            together, so that a pair never seen can win. Without one, ``a+b`` is an intent of its own.
         split_entities_by_comma: whether a comma ends an entity, for all types or by type.
         ranking_length: intents reported; 0 for all.
         renormalize_confidences: let the reported confidences sum to one.
@@ -95,6 +101,11 @@ class TrainingOptions:
     intent_classification: bool = True
     entity_recognition: bool = True
     bilou_flag: bool = True
+    use_lookup_tables: bool = True
+    use_regexes: bool = True
+    case_sensitive: bool = False
+    use_word_boundaries: bool = True
+    intent_split_symbol: str | None = None
     split_entities_by_comma: bool | dict[str, bool] = True
     ranking_length: int = _range(10, 0)
     renormalize_confidences: bool = False

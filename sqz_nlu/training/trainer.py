@@ -17,6 +17,7 @@ from sqz_nlu.training.dataset import Row, ordered_batches, shuffled_batches
 from sqz_nlu.training.evaluation import Best, MeanLosses, Scores, evaluate
 from sqz_nlu.training.events import EventLog
 from sqz_nlu.training.fallback import FallbackThreshold, recommend_threshold
+from sqz_nlu.training.joining import join_some
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.randomness import private_randomness
@@ -156,9 +157,10 @@ class _Run:
     def _pass(self, rows: Sequence[Row]) -> None:
         self.network.train()
         means, scores = MeanLosses(), Scores()
+        rows = join_some(rows, self.network, self.rng)
         for batch in shuffled_batches(rows, self.plan.batch_size, self.rng):
             on_device = batch.to(self.device)
-            output = self.network(on_device.ids, on_device.mask)
+            output = self.network(on_device.ids, on_device.mask, on_device.patterns)
             losses = self.network.losses(output, on_device, self.options.label_smoothing)
             if not losses:
                 continue
