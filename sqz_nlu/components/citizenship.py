@@ -14,6 +14,7 @@ from rasa.graph_components.validators import default_recipe_validator
 
 _EVALUATION = "rasa.nlu.test"
 _ROLES_WARNING = "You have defined training data with entities that have roles/groups"
+_SELECTOR_WARNING = "You have defined training data with examples for training a response selector"
 
 
 def announce_extractor(component: type) -> None:
@@ -26,6 +27,14 @@ def announce_extractor(component: type) -> None:
         extractors.append(component)
     warnings.filterwarnings("ignore", message=_ROLES_WARNING, category=UserWarning)
     announce_confidences(component)
+
+
+def announce_selector() -> None:
+    """Silences Rasa's complaint that response examples need its own ResponseSelector.
+
+    Call it when the selector's module is imported, which only a pipeline that names the selector does.
+    """
+    warnings.filterwarnings("ignore", message=_SELECTOR_WARNING, category=UserWarning)
 
 
 def announce_confidences(component: type) -> None:
