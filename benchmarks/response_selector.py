@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import random
 import statistics
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
 import yaml
 from common import read_jsonl, write_result
 
@@ -191,14 +193,16 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the bots")
+    parser.add_argument("--bots", nargs="+", default=BOTS, help="folders in it")
     parser.add_argument("--few-shot", type=Path, help="folder with data sets of intents")
     parser.add_argument("--seeds", type=int, default=5, help="splits of each bot")
     parser.add_argument("--parses", type=int, default=200, help="timed messages for each training")
     parser.add_argument("--name", default="response-selector", help="name of the result file")
     arguments = parser.parse_args()
-    tasks = [bot_task(arguments.data / name, arguments.seeds) for name in BOTS]
+    tasks = [bot_task(arguments.data / name, arguments.seeds) for name in arguments.bots]
     if arguments.few_shot:
         tasks += [few_shot_task(arguments.few_shot / name) for name in FEW_SHOT]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RASA_CACHE_DIRECTORY"] = f"{folder}/cache"
         for name, pipeline in PIPELINES.items():  # the first training of a process loads TensorFlow

@@ -36,10 +36,7 @@ nlu:
     - is it going to rain
     - will the sun shine today
 """
-DOMAIN = """
-version: "3.1"
-intents: [greet, faq, chitchat]
-actions: [utter_faq, utter_chitchat]
+RESPONSES = """
 responses:
   utter_greet:
   - text: Hello!
@@ -53,6 +50,19 @@ responses:
   utter_chitchat/ask_weather:
   - text: I never go out.
 """
+DOMAIN = f"""
+version: "3.1"
+intents: [greet, faq, chitchat]
+actions: [utter_faq, utter_chitchat]
+{RESPONSES}
+"""
+# Not among the examples.
+TEXTS = {
+    "tell me how much you charge": "faq/ask_price",
+    "what time do you open in the morning": "faq/ask_hours",
+    "do you have a name": "chitchat/ask_name",
+    "is there rain today": "chitchat/ask_weather",
+}
 RULES = """
 version: "3.1"
 rules:
