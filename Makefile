@@ -18,7 +18,7 @@ TEXTS := sgd star self_dialogue multidogo multidogo taskmaster taskmaster botfra
 TOKENS ?= 9000000
 CORPUS ?=
 OUT ?= build/encoder
-# What the benchmarks read.
+# What the benchmarks read: data sets, and bots.
 DATA ?=
 BOTS ?=
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
@@ -113,6 +113,10 @@ bench-server: train-bot ## Measure messages a second of the HTTP server, and its
 bots: env ## Migrate, train, test and talk to other people's bots: BOTS=FOLDER
 	@[ -d "$(BOTS)" ] || { echo "Which bots? make bots BOTS=FOLDER, see docs/rasa.md" >&2; exit 1; }
 	@$(PYTHON) benchmarks/bots.py --data "$(BOTS)"
+
+bench-selector: env ## Measure our response selector beside Rasa's: BOTS=FOLDER [DATA=FOLDER]
+	@[ -d "$(BOTS)" ] || { echo "Which bots? make bench-selector BOTS=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
+	@$(PYTHON) benchmarks/response_selector.py --data "$(BOTS)" $(if $(DATA),--few-shot "$(DATA)")
 
 clean: ## Delete what was built; the environments stay
 	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,6 +13,7 @@ from sqz_nlu._version import __version__
 if TYPE_CHECKING:
     from sqz_nlu.components.classifier import SqueezeBertClassifier
     from sqz_nlu.components.featurizer import SqueezeBertFeaturizer
+    from sqz_nlu.components.response_selector import SqueezeBertResponseSelector
     from sqz_nlu.components.tokenizer import BlankSpacyTokenizer
     from sqz_nlu.runtime.interpreter import Interpreter
 
@@ -21,6 +22,7 @@ __all__ = [
     "Interpreter",
     "SqueezeBertClassifier",
     "SqueezeBertFeaturizer",
+    "SqueezeBertResponseSelector",
     "__version__",
 ]
 
@@ -29,6 +31,7 @@ _HOMES = {
     "Interpreter": "sqz_nlu.runtime.interpreter",
     "SqueezeBertClassifier": "sqz_nlu.components.classifier",
     "SqueezeBertFeaturizer": "sqz_nlu.components.featurizer",
+    "SqueezeBertResponseSelector": "sqz_nlu.components.response_selector",
 }
 
 
