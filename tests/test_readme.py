@@ -65,12 +65,3 @@ def test_the_json_has_the_keys_of_a_parse(interpreter) -> None:
 @pytest.mark.parametrize("words", [w for w in commands() if w[0] == "sqz-nlu"], ids=" ".join)
 def test_verbs_exist(words: list[str]) -> None:
     assert build_parser().parse_args(words[1:]).verb == words[1]
-
-
-def test_links_lead_somewhere() -> None:
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"]
-    for page in pages:
-        prose = re.sub(r"`[^`]*`", "", page.read_text("utf-8"))
-        for target in re.findall(r"\]\(([^)#\s]+)\)", prose):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -20,7 +20,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 from tiny_bot import NLU, configuration, train
 
 from sqz_nlu import Interpreter, SqueezeBertClassifier
-from sqz_nlu.components.citizenship import announce_confidences, announce_extractor
+from sqz_nlu.components.citizenship import announce_confidences
 from sqz_nlu.components.messages import to_examples
 from sqz_nlu.training.examples import EntitySpan
 
@@ -162,7 +162,6 @@ async def test_the_bot_and_the_bundle_give_the_same_json(archive: Path, tmp_path
 def test_rasa_warns_our_users_of_nothing(tiny_options, tmp_path: Path) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        announce_extractor(SqueezeBertClassifier)  # as the import does; pytest resets the filters
         assert train(tmp_path, configuration(tiny_options, epochs=1))
     messages = [str(warning.message) for warning in caught]
     assert [message for message in messages if "entit" in message] == []

@@ -18,7 +18,6 @@ from rasa.shared.nlu.training_data.message import Message
 from selector_bot import NLU, RESPONSES, TEXTS, train
 
 from sqz_nlu import SqueezeBertResponseSelector
-from sqz_nlu.components.citizenship import announce_selector
 
 NAME = "sqz_nlu.SqueezeBertResponseSelector"
 INTENTS = [{"name": "KeywordIntentClassifier"}]
@@ -41,7 +40,6 @@ def bots(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("selectors")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        announce_selector()  # as the import does; pytest resets the filters
         archives = {name: train(folder / name, pipeline) for name, pipeline in pipelines.items()}
     complaints = [str(warning.message) for warning in caught]
     assert not [text for text in complaints if "response selector" in text or "SqueezeBert" in text]
