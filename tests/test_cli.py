@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,14 @@ def test_an_interruption_is_exit_code_130(capsys, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("sys.stdin", Terminal())
     assert run(capsys, "parse", BUNDLE) == (130, "", "sqz-nlu: interrupted\n")
+
+
+def test_verify_and_info_read_archives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(BUNDLE, "components/train_sqz_nlu.SqueezeBertClassifier1/bundle")
+    code, out, _ = run(capsys, "verify", tmp_path / "model.tar.gz")
+    assert (code, "8 probe(s) answered as recorded" in out) == (0, True)
+    assert "30: add_to_list" in run(capsys, "info", tmp_path / "model.tar.gz")[1]
 
 
 def test_verify_sees_a_changed_byte(tmp_path: Path, capsys) -> None:
