@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from sqz_nlu.serving.annotate.run import Progress
 
 _SECONDS_BETWEEN_LINES = 10.0
-_NOTES = """OUTPUT gets all rows of INPUT, in order, and sqz_intent, sqz_confidence, sqz_entities, sqz_error.
+_NOTES = """examples:
+  sqz-nlu annotate --model my-model chats.jsonl annotated
+  sqz-nlu annotate --model my-model --workers 4 texts.txt annotated
+
+OUTPUT gets all rows of INPUT, in order, and sqz_intent, sqz_confidence, sqz_entities, sqz_error.
 Text gives JSON Lines, the other formats stay what they are. Stopped or killed, the same command goes on
 where it ended. URLs (s3://, gs://, ...) and Parquet need sqz-nlu[parquet], Ray sqz-nlu[ray].
 """
