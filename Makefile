@@ -31,7 +31,7 @@ export TOKENIZERS_PARALLELISM := false
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help env lock chat train-bot test test-slow check format dist test-nlu encoder bench-parse bench-board \
-	bench-probe bots clean
+	bench-probe bench-server bots clean
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -103,6 +103,9 @@ bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOL
 bots: env ## Migrate, train, test and talk to other people's bots: BOTS=FOLDER
 	@[ -d "$(BOTS)" ] || { echo "Which bots? make bots BOTS=FOLDER, see docs/rasa.md" >&2; exit 1; }
 	@$(PYTHON) benchmarks/bots.py --data "$(BOTS)"
+
+bench-server: train-bot ## Measure messages a second of the HTTP server, and its recovery from overload
+	@$(PYTHON) benchmarks/server_load.py
 
 clean: ## Delete what was built; .venv stays
 	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis
