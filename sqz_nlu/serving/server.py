@@ -48,7 +48,9 @@ def serve(source: ModelSource, settings: ServerSettings, host: str, port: int) -
 
 class _Server(uvicorn.Server):
     def __init__(self, app: Starlette, source: ModelSource) -> None:
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, ws="none", lifespan="on"
+        )
         config.timeout_graceful_shutdown = _STOP_SECONDS
         super().__init__(config)
         self.failure: Exception | None = None
