@@ -195,7 +195,7 @@ def start_server(model: Path, options: list[str]) -> tuple[subprocess.Popen[str]
 def server_megabytes(port: int) -> float:
     """Resident memory of the server."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
-        found = re.search(r"process_resident_memory_bytes (\S+)", response.read().decode())
+        found = re.search(r"^process_resident_memory_bytes (\S+)", response.read().decode(), re.M)
     return round(float(found[1]) / 2**20, 1) if found else float("nan")
 
 
