@@ -45,9 +45,11 @@ def on_ray(
         raise AnnotateError(
             "--ray-address needs Ray, which is not installed. Run `pip install 'sqz-nlu[ray]'`."
         ) from None
+    connected = ray.is_initialized()  # by whoever called this from Python
     try:
-        _knock(address)
-        ray.init(address, ignore_reinit_error=True, logging_level=logging.WARNING, log_to_driver=False)
+        if not connected:
+            _knock(address)
+            ray.init(address, logging_level=logging.WARNING, log_to_driver=False)
     except (OSError, RuntimeError, ValueError) as error:
         raise AnnotateError(f"No Ray cluster at '{address}' ({error}). Is it running?") from error
     try:
@@ -67,7 +69,8 @@ def on_ray(
             "are done are kept."
         ) from error
     finally:
-        ray.shutdown()
+        if not connected:
+            ray.shutdown()
 
 
 def _annotate(row: dict[str, Any], job: Job, model: Any) -> dict[str, Any]:
