@@ -154,7 +154,7 @@ def test_what_earlier_selectors_found_is_kept(graph) -> None:
     assert set(earlier) == {"all_retrieval_intents", "faq"}
 
 
-@pytest.mark.parametrize("text", ["", "  ", "/faq", "\u202e" * 3, "word " * 400])
+@pytest.mark.parametrize("text", ["", "  ", "/faq", "\u202e" * 3, "word " * 400], ids=len)
 def test_any_text_is_answered(text: str, graph) -> None:
     json.dumps(answer(trained(graph, retrieval_intent="faq"), text), allow_nan=False)
 
