@@ -5,9 +5,8 @@ entity confidences only for those. Both are decided by lists in its modules, whi
 
 It also warns that roles, groups, lookup tables and regex features are not used unless DIETClassifier,
 CRFEntityExtractor, RegexFeaturizer or RegexEntityExtractor is there, and that responses are not without
-ResponseSelector. These classes are named in the midst of
-one method, so the warnings are filtered while that method runs, and only for a pipeline with a component that
-does use what they speak of. No other warning is touched.
+ResponseSelector. These classes are named in the midst of one method, so the warnings are filtered while that
+method runs, and only for a pipeline with a component that does use what they speak of. No other is touched.
 """
 
 from __future__ import annotations
