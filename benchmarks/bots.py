@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import re
 import shutil
@@ -113,8 +114,10 @@ def scores(folder: Path) -> dict[str, Any]:
 
 def talk(model: Path, texts: list[str]) -> list[dict[str, Any]]:
     """Says each text to a fresh conversation."""
+    import structlog
     from rasa.core.agent import Agent
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     agent = Agent.load(str(model))
 
     async def say() -> list[dict[str, Any]]:

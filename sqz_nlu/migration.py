@@ -185,7 +185,10 @@ def _kept(result: Migration, component: dict[str, Any], name: str) -> None:
             "look at the threshold that training recommends in its log."
         )
     elif name == "WhitespaceTokenizer" and component.get("intent_tokenization_flag"):
-        result.notes.append("WhitespaceTokenizer's intent_tokenization_flag has no effect on our classifier.")
+        result.notes.append(
+            "WhitespaceTokenizer's intent_tokenization_flag has no effect on our classifier: for intents "
+            'such as greet+order set its intent_split_symbol: "+".'
+        )
 
 
 def _complete(result: Migration, language: str, end_to_end: bool) -> None:
