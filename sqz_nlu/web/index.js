@@ -1,0 +1,3 @@
+export { Codec } from "./codec.js";
+export { BundleError } from "./errors.js";
+export { Interpreter } from "./interpreter.js";

@@ -1,0 +1,42 @@
+"""Runs the scripts of this folder in Node and what they need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NODE_MODULES = ROOT / "node_modules"
+
+
+def node(script: str, *arguments: str, stdin: str = "") -> str:
+    """Standard output of a script of this folder.
+
+    Without Node and its packages the test is skipped, but not in continuous integration.
+    """
+    if not (shutil.which("node") and NODE_MODULES.is_dir()) and "CI" not in os.environ:
+        pytest.skip("needs Node and its packages: scripts/web_tools.sh")
+    return _run("node", str(Path(__file__).with_name(script)), *arguments, stdin=stdin)
+
+
+def python(*arguments: str) -> str:
+    """Standard output of Python, run in the root of the repository."""
+    return _run(sys.executable, *arguments)
+
+
+def _run(*command: str, stdin: str = "") -> str:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
