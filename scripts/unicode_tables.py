@@ -82,8 +82,8 @@ def table(name: str, about: str, classes: Iterable[tuple[int, int]]) -> list[str
 
 
 HEAD = """\
-// Written by scripts/unicode_tables.py from the tokenizers library and Python {python}'s Unicode data; not to be
-// edited. A browser's own classes are of another Unicode version.
+// Written by scripts/unicode_tables.py from the tokenizers library and Python {python}: not to be edited.
+// The classes of a browser are of another Unicode version.
 
 /** Numbers for code points, most of them 0. */
 export class CharacterClass {{

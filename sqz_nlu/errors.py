@@ -9,6 +9,7 @@
     ├── BundleError          a bundle that is missing, damaged or not allowed
     │   └── IncompatibleBundleError   written in a format this version does not read
     ├── ParityError          int8 and float graphs disagree where int8 was demanded
+    ├── ExportError          an export that lacks what it needs or has something in its way
     ├── SqueezeError         a distillation run that cannot start or go on
     └── AnnotateError        an annotation run that cannot start or go on
 
@@ -55,6 +56,10 @@ class IncompatibleBundleError(BundleError):
 
 class ParityError(SqzNluError):
     """The int8 graph does not agree with the float graph closely enough."""
+
+
+class ExportError(SqzNluError):
+    """An export lacks what it needs, or something is in its way."""
 
 
 class SqueezeError(SqzNluError):

@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqz_nlu.errors import BundleError, IncompatibleBundleError
+from sqz_nlu.runtime.folder import previous_folder, replaceable, write_folder
 from sqz_nlu.runtime.graph_check import check_graph
 
 FORMAT_VERSION = 1
@@ -115,7 +113,7 @@ def verify_files(where: Path, files: Mapping[str, bytes]) -> Bundle:
 def _existing(folder: Path) -> Path:
     if folder.is_dir():
         return folder
-    previous = _previous(folder)
+    previous = previous_folder(folder)
     if previous.is_dir():  # a crash fell between the two renames of write_bundle
         return previous
     kind = "a file, not a folder" if folder.exists() else "missing"
@@ -182,10 +180,6 @@ def _checksum(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json(rest)).hexdigest()
 
 
-def _previous(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".previous")
-
-
 def describe(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The entries of a manifest that are not about the files: labels' data, encoder, probes, ..."""
     own = ("format_version", "offset_unit", "files", "checksum")
@@ -232,45 +226,15 @@ def write_bundle(folder: str | Path, files: Mapping[str, bytes], about: Mapping[
     """
     folder = Path(folder)
     manifest = build_manifest(files, about)
-    if folder.exists() and not (folder.is_dir() and _replaceable(folder)):
+    if not replaceable(folder, MANIFEST):
         raise BundleError(
             f"'{folder}' exists and is not a bundle. Give a new folder, or delete this one first."
         )
-    partial: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        for name, content in files.items():
-            _write(partial / name, content)
-        _write(partial / MANIFEST, manifest)
-        partial.chmod(0o755)
-        _swap(partial, folder)
+        write_folder(folder, {**files, MANIFEST: manifest})
     except OSError as error:
         raise BundleError(
             f"The bundle '{folder}' could not be written ({error}). Check the free space and "
             "the permissions; what was there before is unchanged."
         ) from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
     return folder
-
-
-def _replaceable(folder: Path) -> bool:
-    return (folder / MANIFEST).is_file() or not any(folder.iterdir())
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _swap(partial: Path, folder: Path) -> None:
-    previous = _previous(folder)
-    if folder.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    partial.rename(folder)
-    shutil.rmtree(previous, ignore_errors=True)

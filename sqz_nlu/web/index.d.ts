@@ -82,6 +82,8 @@ export class Interpreter {
   static load(url: string | URL, options?: Options): Promise<Interpreter>;
   /** Loads a bundle that is in memory: the files by name. Throws BundleError. */
   static fromFiles(files: Record<string, Uint8Array>, options?: Options): Promise<Interpreter>;
+  /** The bundle's manifest.json. */
+  readonly manifest: any;
   /** What the model can answer. */
   readonly labels: Labels;
   /** Finds the intent and the entities of a text. */

@@ -11,8 +11,9 @@ export class Interpreter {
   #ort;
   #session;
 
-  /** @param {Codec} codec @param {any} ort @param {any} session */
-  constructor(codec, ort, session) {
+  /** @param {any} manifest @param {Codec} codec @param {any} ort @param {any} session */
+  constructor(manifest, codec, ort, session) {
+    this.manifest = manifest;
     this.#codec = codec;
     this.#ort = ort;
     this.#session = session;
@@ -33,11 +34,11 @@ export class Interpreter {
    * @param {Options} [options]
    */
   static async fromFiles(files, options = {}) {
-    const { config, tokenizer, model } = await verifyBundle(files);
+    const { manifest, config, tokenizer, model } = await verifyBundle(files);
     const codec = new Codec(tokenizer, config);
     const ort = options.ort ?? (await onnxRuntime());
     try {
-      return new Interpreter(codec, ort, await ort.InferenceSession.create(model));
+      return new Interpreter(manifest, codec, ort, await ort.InferenceSession.create(model));
     } catch (error) {
       throw new BundleError(`ONNX Runtime cannot run model.onnx (${error}). Update onnxruntime-web.`);
     }

@@ -1,5 +1,5 @@
-// Written by scripts/unicode_tables.py from the tokenizers library and Python 3.10's Unicode data; not to be
-// edited. A browser's own classes are of another Unicode version.
+// Written by scripts/unicode_tables.py from the tokenizers library and Python 3.10: not to be edited.
+// The classes of a browser are of another Unicode version.
 
 /** Numbers for code points, most of them 0. */
 export class CharacterClass {

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from sqz_nlu import Interpreter
 from sqz_nlu.errors import BundleError, IncompatibleBundleError
 from sqz_nlu.runtime import bundle as bundles
+from sqz_nlu.runtime import folder as folders
 from sqz_nlu.runtime.bundle import (
     FILES,
     MANIFEST,
@@ -149,7 +150,7 @@ def test_a_full_disk_leaves_the_old_bundle(copy: Path, monkeypatch: pytest.Monke
             raise OSError(28, "No space left on device")
         path.write_bytes(content)
 
-    monkeypatch.setattr(bundles, "_write", full)
+    monkeypatch.setattr(folders, "_write", full)
     with pytest.raises(BundleError, match="No space left"):
         write_bundle(copy, {**before.contents, "README.md": b"# new"}, {})
     assert read_bundle(copy).contents == before.contents

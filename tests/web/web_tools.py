@@ -14,22 +14,25 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE_MODULES = ROOT / "node_modules"
 
 
-def node(script: str, *arguments: str, stdin: str = "") -> str:
-    """Standard output of a script of this folder.
-
-    Without Node and its packages the test is skipped, but not in continuous integration.
-    """
+def require_node() -> None:
+    """Skips the test where Node or its packages are missing, but not in continuous integration."""
     if not (shutil.which("node") and NODE_MODULES.is_dir()) and "CI" not in os.environ:
         pytest.skip("needs Node and its packages: scripts/web_tools.sh")
-    return _run("node", str(Path(__file__).with_name(script)), *arguments, stdin=stdin)
+
+
+def node(script: str, *arguments: str, stdin: str = "") -> str:
+    """Standard output of a script of this folder."""
+    require_node()
+    return run("node", str(Path(__file__).with_name(script)), *arguments, stdin=stdin)
 
 
 def python(*arguments: str) -> str:
     """Standard output of Python, run in the root of the repository."""
-    return _run(sys.executable, *arguments)
+    return run(sys.executable, *arguments)
 
 
-def _run(*command: str, stdin: str = "") -> str:
+def run(*command: str, stdin: str = "") -> str:
+    """Standard output of a command that must succeed."""
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -38,5 +41,5 @@ def _run(*command: str, stdin: str = "") -> str:
         encoding="utf-8",
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
