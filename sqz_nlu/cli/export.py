@@ -26,7 +26,7 @@ def add(verbs: Verbs) -> None:
         "--target",
         choices=("bundle", "web", "mobile"),
         default="bundle",
-        help="bundle (default); web: a page that works without a server; mobile: an .ort model for Android and iOS",
+        help="bundle (default); web: a page that needs no server; mobile: an .ort model for Android and iOS",
     )
     verb.add_argument(
         "--onnxruntime-web",

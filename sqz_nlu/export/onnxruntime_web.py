@@ -20,8 +20,8 @@ SCRIPT = "ort.wasm.bundle.min.mjs"
 FILES = (SCRIPT, "ort-wasm-simd-threaded.wasm")
 
 _HELP = (
-    f"Install Node.js, which brings npm, and run this again; or run `npm install {PACKAGE}@{VERSION}` here; or "
-    f"get {PACKAGE}-{VERSION}.tgz on another computer with `npm pack {PACKAGE}@{VERSION}` and give it with "
+    f"Install Node.js, which brings npm, and run this again; or run `npm install {PACKAGE}@{VERSION}` here; "
+    f"or get {PACKAGE}-{VERSION}.tgz on another computer with `npm pack {PACKAGE}@{VERSION}` and give it with "
     "--onnxruntime-web FILE."
 )
 
@@ -30,8 +30,8 @@ def runtime_files(given: Path | None = None) -> dict[str, bytes]:
     """The files a page needs, by name.
 
     Args:
-        given: a folder of the package (or its ``dist``), or the ``.tgz`` of ``npm pack``. Without it the package
-            is looked for in ``node_modules`` here and above, and else fetched by npm.
+        given: a folder of the package (or its ``dist``), or the ``.tgz`` of ``npm pack``. Without it the
+            package is looked for in ``node_modules`` here and above, and else fetched by npm.
 
     Raises:
         ExportError: they are not where they were said to be, or there is no npm to fetch them.

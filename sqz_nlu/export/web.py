@@ -1,9 +1,9 @@
 """The web target: a static folder with a page that understands what is typed into it, without a server.
 
-    index.html   the page
-    sqz-nlu/     the JavaScript of this package: tokenizer, decoder, Interpreter
-    ort/         ONNX Runtime as WebAssembly
-    bundle/      the bundle as it is
+index.html   the page
+sqz-nlu/     the JavaScript of this package: tokenizer, decoder, Interpreter
+ort/         ONNX Runtime as WebAssembly
+bundle/      the bundle as it is
 """
 
 from __future__ import annotations

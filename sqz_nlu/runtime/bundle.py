@@ -199,6 +199,11 @@ def build_manifest(files: Mapping[str, bytes], about: Mapping[str, Any]) -> byte
     if set(files) != set(FILES):
         raise BundleError(f"A bundle holds exactly {', '.join(FILES)}; got {', '.join(sorted(files))}.")
     check_graph(files[MODEL])
+    return seal(files, about)
+
+
+def seal(files: Mapping[str, bytes], about: Mapping[str, Any]) -> bytes:
+    """The canonical ``manifest.json`` of any files: ``about``, each file's size and SHA-256, a checksum."""
     manifest: dict[str, Any] = {
         **about,
         "format_version": FORMAT_VERSION,

@@ -36,7 +36,7 @@ def previous_folder(folder: Path) -> Path:
 
 
 def replaceable(folder: Path, sign: str) -> bool:
-    """Whether nothing would be lost: there is no folder, it is empty, or it has a file by the name ``sign``."""
+    """Whether nothing would be lost: there is no folder, it is empty, or it has the file ``sign``."""
     if not folder.exists():
         return True
     return folder.is_dir() and ((folder / sign).is_file() or not any(folder.iterdir()))
