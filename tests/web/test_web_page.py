@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from web_texts import as_javascript, make_texts
-from web_tools import NODE_MODULES, ROOT, node, require_node, run
+from web_tools import NODE_MODULES, ROOT, node, require_chromium, require_node, run
 
 from sqz_nlu import Interpreter, __version__
 from sqz_nlu.cli import main
@@ -88,6 +88,7 @@ def test_node_understands_as_python_does(tiny_bundle: Path, answers: list[dict])
 def test_chromium_understands_as_python_does(
     address: str, answers: list[dict], interpreter: Interpreter
 ) -> None:
+    require_chromium()
     request = {"url": address, "texts": TEXTS, "typed": TYPED}
     found = json.loads(node("browser_parse.mjs", stdin=json.dumps(request)))
     for answer, right in zip(found["results"], answers, strict=True):

@@ -16,8 +16,17 @@ NODE_MODULES = ROOT / "node_modules"
 
 def require_node() -> None:
     """Skips the test where Node or its packages are missing, but not in continuous integration."""
-    if not (shutil.which("node") and NODE_MODULES.is_dir()) and "CI" not in os.environ:
-        pytest.skip("needs Node and its packages: scripts/web_tools.sh")
+    _require(shutil.which("node") is not None and NODE_MODULES.is_dir(), "Node and its packages")
+
+
+def require_chromium() -> None:
+    """Likewise for Chromium."""
+    _require(Path(os.environ.get("CHROMIUM", "/usr/bin/chromium")).exists(), "Chromium")
+
+
+def _require(there: bool, what: str) -> None:
+    if not there and "CI" not in os.environ:
+        pytest.skip(f"needs {what}: make web-tools")
 
 
 def node(script: str, *arguments: str, stdin: str = "") -> str:
