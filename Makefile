@@ -129,7 +129,7 @@ test-web: env web-tools ## Run all tests of the page, the npm package and the fi
 build/web/index.html: $(BOT_MODEL) $(wildcard sqz_nlu/web/*) | web-tools
 	@$(PYTHON) -m sqz_nlu.cli export $(BOT_MODEL) build/web --target web >/dev/null
 
-web: build/web/index.html ## Serve the page of the example bot: http://localhost:$(PORT)
+web: build/web/index.html ## Serve the page of the example bot, on PORT=8000
 	@echo "http://localhost:$(PORT) (stop with Ctrl-C)"
 	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory build/web
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 from web_texts import as_javascript, make_texts
-from web_tools import ROOT, node
+from web_tools import ROOT, node, run
 
 from sqz_nlu import Interpreter
 from sqz_nlu.cli import main
@@ -42,17 +44,30 @@ def run_graph(session: onnxruntime.InferenceSession, inputs: dict[str, list[int]
     }
 
 
-def test_an_app_understands_as_python_does(exported: Path, interpreter: Interpreter) -> None:
+def in_v8(folder: Path, cases: list[dict]) -> list[dict]:
+    return json.loads(node("bridge.mjs", stdin=json.dumps({"folder": str(folder), "cases": cases})))
+
+
+def in_javascriptcore(folder: Path, cases: list[dict]) -> list[dict]:
+    request = folder.with_name("request.json")
+    request.write_text(json.dumps({"cases": cases}), encoding="utf-8")
+    script = Path(__file__).with_name("jsc.js")
+    return json.loads(run("jsc", str(folder / "sqz-nlu.js"), str(script), "--", str(folder), str(request)))
+
+
+NO_JSC = pytest.mark.skipif(shutil.which("jsc") is None, reason="needs WebKit's jsc")
+
+
+@pytest.mark.parametrize("engine", [in_v8, pytest.param(in_javascriptcore, marks=[pytest.mark.slow, NO_JSC])])
+def test_an_app_understands_as_python_does(
+    exported: Path, interpreter: Interpreter, engine: Callable[[Path, list[dict]], list[dict]]
+) -> None:
     session = onnxruntime.InferenceSession(exported / ORT_MODEL, providers=["CPUExecutionProvider"])
-
-    def in_the_app(cases: list[dict]) -> list[dict]:
-        return json.loads(node("bridge.mjs", stdin=json.dumps({"folder": str(exported), "cases": cases})))
-
-    inputs = [answer["inputs"] for answer in in_the_app([{"text": text} for text in TEXTS])]
+    inputs = [answer["inputs"] for answer in engine(exported, [{"text": text} for text in TEXTS])]
     outputs = [run_graph(session, values) for values in inputs]
     cases = [{"text": text, "outputs": values} for text, values in zip(TEXTS, outputs, strict=True)]
     found = 0
-    for text, answer in zip(TEXTS, in_the_app(cases), strict=True):
+    for text, answer in zip(TEXTS, engine(exported, cases), strict=True):
         right = as_javascript(interpreter.parse(text))
         found += len(right["entities"])
         assert rounded(answer["result"]) == rounded(right), ascii(text)
