@@ -5,17 +5,17 @@ import { BundleError } from "./errors.js";
 // Python's classes are Unicode's; JavaScript's \w, \d and \b know ASCII only. Where case does not
 // matter, three characters stay different: the mark U+0345 is the letter iota, Turkish U+0130 and U+0131 are no i.
 const WORD = "\\p{L}\\p{N}_";
-const SPACE = "\\s\\x1c-\\x1f\\x85";
+const BLANK = "\\s\\x1c-\\x1f\\x85";
 /** @type {Record<string, string>} */
-const INSIDE = { d: "\\p{Nd}", D: "\\P{Nd}", w: WORD, s: SPACE, W: `[^${WORD}]`, S: `[^${SPACE}]` };
+const INSIDE = { d: "\\p{Nd}", D: "\\P{Nd}", w: WORD, s: BLANK, W: `[^${WORD}]`, S: `[^${BLANK}]` };
 /** @type {Record<string, string>} */
 const OUTSIDE = {
   d: "\\p{Nd}",
   D: "\\P{Nd}",
   w: `[${WORD}]`,
   W: `[^${WORD}]`,
-  s: `[${SPACE}]`,
-  S: `[^${SPACE}]`,
+  s: `[${BLANK}]`,
+  S: `[^${BLANK}]`,
   b: `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`,
   B: `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`,
   A: "(?<![^])",
