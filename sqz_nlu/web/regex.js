@@ -7,9 +7,9 @@ import { BundleError } from "./errors.js";
 const WORD = "\\p{L}\\p{N}_";
 const BLANK = "\\s\\x1c-\\x1f\\x85";
 /** @type {Record<string, string>} */
-const INSIDE = { d: "\\p{Nd}", D: "\\P{Nd}", w: WORD, s: BLANK, W: `[^${WORD}]`, S: `[^${BLANK}]` };
+const IN_BRACKETS = { d: "\\p{Nd}", D: "\\P{Nd}", w: WORD, s: BLANK, W: `[^${WORD}]`, S: `[^${BLANK}]` };
 /** @type {Record<string, string>} */
-const OUTSIDE = {
+const IN_TEXT = {
   d: "\\p{Nd}",
   D: "\\P{Nd}",
   w: `[${WORD}]`,
@@ -74,7 +74,7 @@ function translate(pattern, caseSensitive) {
 
 /** @param {string} character behind a backslash @param {boolean} inside of brackets */
 function escape(character, inside) {
-  const known = (inside ? INSIDE : OUTSIDE)[character];
+  const known = (inside ? IN_BRACKETS : IN_TEXT)[character];
   if (known !== undefined) return known;
   if (SAME.test(character)) return `\\${character}`;
   if (/[a-zA-Z]/.test(character)) throw new SyntaxError(`\\${character}`);
