@@ -6,8 +6,8 @@ import re
 
 from sqz_nlu.export.target import WEB
 
-# In this order each imports only from those before it.
-_MODULES = "errors unicode normalizer labels viterbi decode tokenizer codec bridge".split()
+# Each imports only from those before it. They share one scope: no name at their top occurs twice.
+_MODULES = "errors unicode normalizer labels viterbi decode regex patterns tokenizer codec bridge".split()
 _IMPORT = re.compile(r"^import \{[^}]*\} from \"\./\w+\.js\";\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const)\b)", re.MULTILINE)
 

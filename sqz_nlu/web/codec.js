@@ -3,6 +3,7 @@
 
 import { decodeEntities, own, rankIntents } from "./decode.js";
 import { BundleError } from "./errors.js";
+import { Patterns } from "./patterns.js";
 import { Tokenizer } from "./tokenizer.js";
 
 /** @typedef {import("./index.d.ts").EncodedText} EncodedText */
@@ -35,7 +36,7 @@ export class Codec {
   constructor(tokenizer, config) {
     /** @type {import("./index.d.ts").Decoding} */
     this.decoding = config.decoding;
-    const unknown = Object.keys(this.decoding).filter((name) => !FIELDS.includes(name));
+    const unknown = Object.keys(this.decoding).filter((name) => ![...FIELDS, "patterns"].includes(name));
     const missing = FIELDS.filter((name) => !(name in this.decoding));
     if (unknown.length || missing.length) {
       throw new BundleError(
@@ -48,6 +49,7 @@ export class Codec {
     if (!this.outputs.length) {
       throw new BundleError("The bundle holds an encoder without intents and entities. Load one that was trained.");
     }
+    this.patterns = this.decoding.patterns && new Patterns(this.decoding.patterns);
     this.tokenizer = new Tokenizer(tokenizer, this.decoding.max_tokens);
   }
 
@@ -75,25 +77,31 @@ export class Codec {
    */
   decode(text, encoded, outputs) {
     const { words, firstTokens } = encoded;
-    const ranking = words.length && outputs.intent_logits ? rankIntents(outputs.intent_logits.data, this.decoding) : [];
-    const entities = words.length && outputs.word_logits ? this.#entities(text, words, firstTokens, outputs.word_logits) : [];
+    const intentLogits = words.length && outputs.intent_logits ? Array.from(outputs.intent_logits.data) : undefined;
+    const wordLogits = words.length && outputs.word_logits ? rowsOf(outputs.word_logits, firstTokens) : undefined;
+    this.patterns?.add(this.patterns.find(text, words), intentLogits, wordLogits);
+    const ranking = intentLogits ? rankIntents(intentLogits, this.decoding) : [];
     return {
       text,
       intent: ranking[0] ?? { name: null, confidence: 0 },
-      entities,
+      entities: wordLogits ? this.#entities(text, words, wordLogits) : [],
       text_tokens: words,
       intent_ranking: ranking,
     };
   }
 
-  /** @param {string} text @param {[number, number][]} words @param {number[]} firstTokens @param {Output} output */
-  #entities(text, words, firstTokens, { data, dims }) {
-    const values = Array.from(data);
-    const width = dims[dims.length - 1];
-    const logits = firstTokens.map((token) => values.slice(token * width, (token + 1) * width));
+  /** @param {string} text @param {[number, number][]} words @param {number[][]} logits */
+  #entities(text, words, logits) {
     return decodeEntities(logits, words, text, this.decoding).map((entity) => {
       const value = own(this.decoding.synonyms, entity.value.toLowerCase());
       return value === undefined ? entity : { ...entity, value, processors: ["EntitySynonymMapper"] };
     });
   }
+}
+
+/** The rows of a matrix [1, tokens, classes] that belong to these tokens. @param {Output} output @param {number[]} tokens */
+function rowsOf({ data, dims }, tokens) {
+  const values = Array.from(data);
+  const width = dims[dims.length - 1];
+  return tokens.map((token) => values.slice(token * width, (token + 1) * width));
 }

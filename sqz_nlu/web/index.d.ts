@@ -21,6 +21,8 @@ export interface Decoding {
   split_default: boolean;
   synonyms: Record<string, string>;
   extractor: string;
+  /** Lookup tables and regular expressions with their weights. */
+  patterns?: any;
 }
 
 /** An intent; no name when the text has no words or the model no intents. */

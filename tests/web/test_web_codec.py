@@ -16,6 +16,7 @@ from web_tools import node, python
 from sqz_nlu.runtime.bundle import EMBEDDED_FOLDER, MODEL, TOKENIZER, Bundle
 from sqz_nlu.runtime.interpreter import DecodingConfig, Interpreter
 from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.runtime.patterns import LookupTable, Patterns, PatternWeights, RegexFeature
 from sqz_nlu.runtime.text import TextEncoder
 
 EMBEDDED_TOKENIZER = (EMBEDDED_FOLDER / "tokenizer.json").read_text(encoding="utf-8")
@@ -120,8 +121,29 @@ class DrawnGraph:
         return outputs
 
 
+def some_patterns(labels: LabelSpace, number: int) -> PatternWeights:
+    """Tables and expressions in both cases, with weights drawn at random."""
+    patterns = Patterns(
+        (
+            LookupTable("city", ("paris", "new york", "caf\u00e9", "\u5317\u4eac", "york")),
+            LookupTable("room", ("kitchen", "light", "bedroom, kitchen")),
+        ),
+        (
+            RegexFeature("number", r"\b\d+(?:[.,]\d+)*\b"),
+            RegexFeature("named", r"(?P<letter>[a-z])(?P=letter)\w*|[^\W\d_]{12,}"),
+            RegexFeature("edge", r"\A\S+|\$\s*\d+|[\]\[,.-]\Z"),
+        ),
+        case_sensitive=number % 2 == 1,
+        word_boundaries=number != 2,
+    )
+    rng, count = np.random.default_rng(number), len(patterns.names)
+    shapes = (4 * count, len(labels.tags)), (count, len(labels.intents))
+    return PatternWeights(patterns, *(rng.normal(size=shape).round(4).astype(np.float32) for shape in shapes))
+
+
 @pytest.mark.parametrize("number", range(len(LABELS)))
-def test_the_decoder(number: int) -> None:
+@pytest.mark.parametrize("patterned", [False, True])
+def test_the_decoder(number: int, patterned: bool) -> None:
     labels = LABELS[number]
     config = DecodingConfig(
         labels,
@@ -131,6 +153,7 @@ def test_the_decoder(number: int) -> None:
         renormalize_confidences=number % 2 == 0,
         split_by_comma={"city": True, "room": False},
         split_default=number % 2 == 1,
+        patterns=some_patterns(LABELS[number], number) if patterned else None,
         synonyms={"paris": "Paris, France", "1,000": "1000", "caf\u00e9": "bar"},
     )
     tokenizer = tiny_tokenizer().to_str()
@@ -139,18 +162,20 @@ def test_the_decoder(number: int) -> None:
     graph = interpreter._session = DrawnGraph(labels, number)
     cases, expected = [], []
     for text in TEXTS:
+        if patterned and {"\u0345", "\u0130", "\u0131"} & set(text):
+            continue  # see regex.js
         graph.last = {}
         expected.append(as_javascript(interpreter.parse(text)))
         cases.append({"text": text, "outputs": graph.last})
     assert sum(bool(answer["entities"]) for answer in expected) > 500
     for answer, right in zip(in_javascript(tokenizer, config, cases), expected, strict=True):
-        assert rounded(answer["result"]) == rounded(right)
+        assert alike(answer["result"], right), ascii(right["text"])
 
 
-def rounded(value: Any) -> Any:
-    """With numbers rounded to what the two languages' exponential functions agree on."""
-    if isinstance(value, dict):
-        return {key: rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [rounded(inner) for inner in value]
-    return round(value, 12) if isinstance(value, float) else value
+def alike(seen: Any, right: Any) -> bool:
+    """Whether two answers are equal but for the last digits of float32."""
+    if isinstance(right, dict):
+        return seen.keys() == right.keys() and all(alike(seen[key], right[key]) for key in right)
+    if isinstance(right, list):
+        return len(seen) == len(right) and all(map(alike, seen, right))
+    return abs(seen - right) < 1e-6 if isinstance(right, float) else seen == right
