@@ -32,6 +32,14 @@ def golden_parses(one_line: bool = False) -> list[dict[str, Any]]:
     return [p for p in parses if not (one_line and {"\n", "\r"} & set(p["text"]))]
 
 
+def golden_messages() -> list[dict[str, Any]]:
+    """The expected parses of what a server for Rasa gives to the model.
+
+    As in Rasa, messages are stripped, and ``/greet`` is an intent by name.
+    """
+    return [p for p in golden_parses() if p["text"] == p["text"].strip() and not p["text"].startswith("/")]
+
+
 def as_expected(parse: Parse) -> Any:
     """A parse as parses.jsonl has it: confidences rounded."""
     return json.loads(json.dumps(parse), parse_float=lambda digits: round(float(digits), _DIGITS))

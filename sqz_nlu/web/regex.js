@@ -48,9 +48,11 @@ function translate(pattern, caseSensitive) {
   const flags = new Set(caseSensitive ? "g" : "gi");
   let inside = false;
   let nested = false;
+  let refers = false;
   const source = pattern.replace(PART, (part, escaped, group, reference, inline, opened) => {
     if (escaped !== undefined) {
       nested ||= inside && /[WS]/.test(escaped);
+      refers ||= !inside && /[1-9]/.test(escaped);
       return escape(escaped, inside);
     }
     if (inside) {
@@ -58,18 +60,33 @@ function translate(pattern, caseSensitive) {
       return inside ? Array.from(part, (one) => (NEEDS_ESCAPE.test(one) && one !== "-" ? `\\${one}` : one)).join("") : part;
     }
     if (group) return `(?<${group}>`;
-    if (reference) return `\\k<${reference}>`;
+    if (reference) {
+      refers = true;
+      return `\\k<${reference}>`;
+    }
     if (inline) {
       for (const flag of inline) flags.add(flag);
       return "";
     }
-    if (opened === undefined) return part;
+    if (opened === undefined) return edge(part, flags) ?? part;
     inside = true;
     return opened.replace("]", "\\]");
   });
-  flags.delete("u"); // Python's flag says what is so here anyway
+  if (refers && /\)[?*]|\)\{0/.test(pattern)) {
+    throw new SyntaxError("a reference to a group that may be missing");
+  }
+  for (const flag of "ums") flags.delete(flag); // u is so anyway, the others are in the source
   // Classes inside of classes need JavaScript's newer flag.
   return new RegExp(source, [...flags].join("") + (nested ? "v" : "u"));
+}
+
+/** Lines end at a newline and nowhere else; the end of the text is also before its last newline.
+ * @param {string} part @param {Set<string>} flags */
+function edge(part, flags) {
+  if (part === ".") return flags.has("s") ? "[^]" : "[^\\n]";
+  if (part === "^") return flags.has("m") ? "(?<![^\\n])" : "(?<![^])";
+  if (part === "$") return flags.has("m") ? "(?![^\\n])" : "(?=\\n?(?![^]))";
+  return undefined;
 }
 
 /** @param {string} character behind a backslash @param {boolean} inside of brackets */
@@ -78,5 +95,5 @@ function escape(character, inside) {
   if (known !== undefined) return known;
   if (SAME.test(character)) return `\\${character}`;
   if (/[a-zA-Z]/.test(character)) throw new SyntaxError(`\\${character}`);
-  return NEEDS_ESCAPE.test(character) ? `\\${character}` : character;
+  return NEEDS_ESCAPE.test(character) && (inside || character !== "-") ? `\\${character}` : character;
 }

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from golden_set import BUNDLE as GOLDEN_BUNDLE
+from golden_set import CONFIDENCE_IN_BATCHES, assert_golden, golden_parses
 
 from sqz_nlu.cli import main
 from sqz_nlu.cli.annotate import describe
@@ -45,6 +47,22 @@ def read_rows(output: Path) -> list[dict]:
 
 def without_answers(rows: list[dict]) -> list[dict]:
     return [{name: value for name, value in row.items() if not name.startswith("sqz_")} for row in rows]
+
+
+def test_the_golden_parses(tmp_path):
+    expected = golden_parses()
+    rows = [json.dumps({"text": parse["text"]}) + "\n" for parse in expected]
+    (tmp_path / "in.jsonl").write_text("".join(rows), "ascii")
+    annotate(tmp_path / "in.jsonl", tmp_path / "out", GOLDEN_BUNDLE, workers=2)
+    parses = [
+        {
+            "text": row["text"],
+            "intent": {"name": row["sqz_intent"], "confidence": row["sqz_confidence"]},
+            "entities": row["sqz_entities"],
+        }
+        for row in read_rows(tmp_path / "out")
+    ]
+    assert_golden(parses, expected, CONFIDENCE_IN_BATCHES)
 
 
 def test_every_row_of_many_parts_comes_out_once_in_order_and_understood(tiny_bundle, interpreter, tmp_path):

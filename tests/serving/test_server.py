@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from golden_set import BUNDLE as GOLDEN_BUNDLE
+from golden_set import CONFIDENCE_IN_BATCHES, assert_golden, golden_messages, golden_parses
 from prometheus_client.parser import text_string_to_metric_families
 from served import PATIENCE, Load, Served, copy, serving, short_ranking
 
@@ -47,6 +49,15 @@ def guarded(tiny_bundle):
 @pytest.mark.parametrize("text", TEXTS)
 def test_answers_are_those_of_the_interpreter(served, interpreter, text):
     assert served.parse(text) == json.loads(json.dumps(interpreter.parse(text).to_dict()))
+
+
+def test_the_golden_parses():
+    expected = golden_messages()
+    with serving(GOLDEN_BUNDLE) as server:
+        assert_golden([server.parse(parse["text"]) for parse in expected], expected)
+        expected = golden_parses()[:128]
+        batch = server.ask("POST", "/parse/batch", {"texts": [parse["text"] for parse in expected]})[2]
+    assert_golden(batch, expected, CONFIDENCE_IN_BATCHES)
 
 
 def test_messages_are_stripped_as_in_rasa(served, interpreter):

@@ -132,6 +132,8 @@ def some_patterns(labels: LabelSpace, number: int) -> PatternWeights:
             RegexFeature("number", r"\b\d+(?:[.,]\d+)*\b"),
             RegexFeature("named", r"(?P<letter>[a-z])(?P=letter)\w*|[^\W\d_]{12,}"),
             RegexFeature("edge", r"\A\S+|\$\s*\d+|[\]\[,.-]\Z"),
+            RegexFeature("line", r"(?m)^\w+$|\w\-\w"),
+            RegexFeature("end", r"^.{1,9}$|o.$"),
         ),
         case_sensitive=number % 2 == 1,
         word_boundaries=number != 2,

@@ -6,12 +6,16 @@ import json
 import shutil
 import tarfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from web_texts import as_javascript, make_texts
+from golden_set import BUNDLE as GOLDEN_BUNDLE
+from golden_set import assert_golden, golden_parses
+from web_texts import as_javascript, in_javascript, make_texts
 from web_tools import NODE_MODULES, ROOT, node, require_chromium, require_node, run
 
 from sqz_nlu import Interpreter, __version__
@@ -45,18 +49,24 @@ def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
-@pytest.fixture
-def address(exported: Path):
-    """The exported folder behind Python's own web server."""
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a folder behind Python's own web server."""
 
     class Silent(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(exported))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@pytest.fixture
+def address(exported: Path) -> Iterator[str]:
+    with served(exported) as address:
+        yield address
 
 
 def same(answer: dict, right: dict) -> None:
@@ -100,6 +110,19 @@ def test_chromium_understands_as_python_does(
     assert values == ["paris", "new york"]
     assert shown == {"intent": right.intent.name, "marks": values, "cards": values}
     assert [found["cleared"], found["outside"], found["errors"]] == ["", [], []]
+
+
+def test_node_and_chromium_give_the_golden_parses(exported: Path, tmp_path: Path) -> None:
+    require_chromium()
+    expected = [in_javascript(parse) for parse in golden_parses()]
+    texts = [parse["text"] for parse in expected]
+    request = {"bundle": str(GOLDEN_BUNDLE), "texts": texts}
+    assert_golden(json.loads(node("node_parse.mjs", stdin=json.dumps(request))), expected)
+    page = export_web(read_bundle(GOLDEN_BUNDLE), tmp_path / "page", exported / "ort")
+    with served(page) as address:
+        request = {"url": address, "texts": texts, "typed": "turn on the light"}
+        found = json.loads(node("browser_parse.mjs", stdin=json.dumps(request)))
+    assert_golden(found["results"], expected)
 
 
 def test_where_the_webassembly_comes_from(

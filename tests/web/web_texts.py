@@ -112,7 +112,12 @@ def in_code_units(text: str, place: int) -> int:
 
 def as_javascript(result: ParseResult) -> dict:
     """The JSON of a result with its places in UTF-16 code units."""
-    answer, text = result.to_dict(), result.text
+    return in_javascript(result.to_dict())
+
+
+def in_javascript(answer: dict) -> dict:
+    """The JSON of a parse with its places in UTF-16 code units; changed in place."""
+    text = answer["text"]
     answer["text_tokens"] = [[in_code_units(text, place) for place in word] for word in answer["text_tokens"]]
     for entity in answer["entities"]:
         entity |= {edge: in_code_units(text, entity[edge]) for edge in ("start", "end")}
