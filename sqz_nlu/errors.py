@@ -9,7 +9,6 @@
     ├── BundleError          a bundle that is missing, damaged or not allowed
     │   └── IncompatibleBundleError   written in a format this version does not read
     ├── ParityError          int8 and float graphs disagree where int8 was demanded
-    ├── ExportError          an export that lacks what it needs or has something in its way
     ├── SqueezeError         a distillation run that cannot start or go on
     ├── ExportError          an export that lacks what it needs or has something in its way
     └── AnnotateError        an annotation run that cannot start or go on
