@@ -57,7 +57,7 @@ train-bot: $(BOT_MODEL) ## Train the example bot if its data or the package chan
 
 $(BOT_MODEL): $(BOT_INPUTS) | env
 	@echo "Training the example bot ..." >&2
-	@$(RASA) train --config $(BOT)/config.yml --domain $(BOT)/domain.yml --data data/train $(BOT)/data \
+	@$(RASA) train --force --config $(BOT)/config.yml --domain $(BOT)/domain.yml --data data/train $(BOT)/data \
 		--out $(BOT)/models --fixed-model-name example-bot </dev/null >&2
 	@touch $@
 

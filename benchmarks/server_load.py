@@ -37,6 +37,7 @@ TEXTS = (
     "add two bottles of oat milk to the shopping list",
     "what is the weather going to be in oslo tomorrow",
 )
+REST_SECONDS = 3.0  # the server closes connections that rest for five
 LIMIT_MS = 100.0
 FIRST_RATE, GROWTH, HALVINGS = 50.0, 1.5, 3
 OVERLOAD_SECONDS, WINDOW_SECONDS, TIMEOUT_SECONDS = 10.0, 0.5, 30.0
@@ -89,28 +90,35 @@ class Clients:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def ask(self, text: str) -> int:
         """Sends a message and returns the status of the answer; 0 if there was none."""
         body = json.dumps({"text": text}).encode()
         head = f"POST /model/parse HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         try:
-            reader, writer = self._idle.pop() if self._idle else await self._connect()
+            reader, writer = self._rested() or await self._connect()
             writer.write(head.encode() + body)
             answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), TIMEOUT_SECONDS)
             found = re.search(rb"content-length: (\d+)", answer)
             await reader.readexactly(int(found[1]) if found else 0)
         except (OSError, EOFError, asyncio.TimeoutError):
             return 0
-        self._idle.append((reader, writer))
+        self._idle.append((time.perf_counter(), reader, writer))
         return int(answer[9:12])
 
     def close(self) -> None:
-        """Closes the idle connections: the server closes those that rest for five seconds."""
-        for _, writer in self._idle:
+        """Closes the idle connections."""
+        for _, _, writer in self._idle:
             writer.close()
         self._idle.clear()
+
+    def _rested(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """The idle connection that rested least, if any is young enough."""
+        if self._idle and time.perf_counter() - self._idle[-1][0] < REST_SECONDS:
+            return self._idle.pop()[1:]
+        self.close()
+        return None
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._port)

@@ -25,7 +25,7 @@ _DIET_ONLY = frozenset(
 )
 
 
-# Without a number of the user's; what they rest on: benchmarks/epochs.py.
+# Without a number of the user's.
 MOST_EPOCHS = 16
 FEWEST_EPOCHS = 8
 

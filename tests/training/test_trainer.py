@@ -82,7 +82,7 @@ def test_plans() -> None:
     assert make_plan(rows, options, rng, [index < 60 for index in range(100)]).held == ()
 
 
-@pytest.mark.parametrize(("examples", "epochs"), [(30, 16), (1000, 16), (2000, 12), (3000, 8), (15000, 8)])
+@pytest.mark.parametrize(("examples", "epochs"), [(30, 16), (1000, 16), (3000, 16), (4500, 12), (15000, 8)])
 def test_more_examples_need_fewer_epochs_unless_the_user_says(examples: int, epochs: int) -> None:
     rows, rng = rows_of(examples // 2, examples // 2), np.random.default_rng(0)
     assert make_plan(rows, TrainingOptions(), rng).epochs == epochs
