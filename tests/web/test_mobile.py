@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from web_texts import as_javascript, make_texts
+from golden_set import BUNDLE as GOLDEN_BUNDLE
+from golden_set import assert_golden, golden_parses
+from web_texts import as_javascript, in_javascript, make_texts
 from web_tools import ROOT, node, run
 
 from sqz_nlu import Interpreter
@@ -72,6 +74,17 @@ def test_an_app_understands_as_python_does(
         found += len(right["entities"])
         assert rounded(answer["result"]) == rounded(right), ascii(text)
     assert found > 200
+
+
+def test_an_app_gives_the_golden_parses(tmp_path: Path) -> None:
+    folder = export_mobile(read_bundle(GOLDEN_BUNDLE), tmp_path / "model")
+    session = onnxruntime.InferenceSession(folder / ORT_MODEL, providers=["CPUExecutionProvider"])
+    expected = [in_javascript(parse) for parse in golden_parses()]
+    texts = [parse["text"] for parse in expected]
+    encoded = in_v8(folder, [{"text": text} for text in texts])
+    outputs = [run_graph(session, answer["inputs"]) for answer in encoded]
+    cases = [{"text": text, "outputs": values} for text, values in zip(texts, outputs, strict=True)]
+    assert_golden([answer["result"] for answer in in_v8(folder, cases)], expected)
 
 
 def rounded(answer: dict) -> dict:
