@@ -19,11 +19,13 @@ FLOAT_PRODUCTS = {"MatMul", "Gemm", "Conv", "FusedMatMul", "Einsum"}
 
 
 def examples(part: str):
-    from rasa.shared.nlu.training_data.loading import load_data
+    """The utterances in the order in which `rasa train` reads them."""
+    from rasa.shared.importers.rasa import RasaFileImporter
 
     from sqz_nlu.components.messages import to_examples
 
-    return to_examples(load_data(str(ROOT / "data" / part)))
+    importer = RasaFileImporter(training_data_paths=[str(ROOT / "data" / part)])
+    return to_examples(importer.get_nlu_data())
 
 
 def gold(held_out) -> list[frozenset[tuple[int, int, str]]]:
