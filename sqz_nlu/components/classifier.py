@@ -22,9 +22,10 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from sqz_nlu._version import __version__
 from sqz_nlu.components.citizenship import announce_confidences, announce_extractor
+from sqz_nlu.components.configuration import read_options
 from sqz_nlu.components.messages import dialogue_intents, to_examples, to_patterns, write_result
 from sqz_nlu.encoder.source import find_encoder
-from sqz_nlu.errors import BundleError, DataError, EncoderError, OptionError, SqzNluError
+from sqz_nlu.errors import BundleError, DataError, EncoderError, SqzNluError
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.results import NO_INTENT, ParseResult
 from sqz_nlu.training.options import TrainingOptions
@@ -138,16 +139,11 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
 
     @classmethod
     def _read_options(cls, config: dict[str, Any], context: ExecutionContext) -> TrainingOptions:
-        # Rasa adds keys of its own, all of which begin with two underscores.
-        ours = {key: value for key, value in config.items() if not key.startswith("__")}
-        ours.pop("finetuning_epoch_fraction", None)
+        ours = {key: value for key, value in config.items() if key != "finetuning_epoch_fraction"}
         node = context.graph_schema.nodes.get(context.node_name)
         if node is not None and "epochs" not in node.config:
             ours.pop("epochs", None)  # it is the default that Rasa filled in, not the user's
-        try:
-            return TrainingOptions.from_dict(ours)
-        except OptionError as error:
-            raise InvalidConfigException(f"{cls.__name__}: {error}") from error
+        return read_options(cls, ours, TrainingOptions.from_dict)
 
     def train(self, training_data: TrainingData) -> Resource:
         """Trains on the NLU examples and stores a bundle, and beside it what fine-tuning continues from.

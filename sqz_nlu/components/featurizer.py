@@ -25,6 +25,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from sqz_nlu._version import __version__
+from sqz_nlu.components.configuration import read_options
 from sqz_nlu.components.feature_encoder import (
     FeaturizerOptions,
     check_encoder,
@@ -33,7 +34,7 @@ from sqz_nlu.components.feature_encoder import (
     store_encoder,
     vocabulary_warning,
 )
-from sqz_nlu.errors import BundleError, EncoderError, OptionError, SqzNluError
+from sqz_nlu.errors import BundleError, EncoderError, SqzNluError
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.results import TokenStates
 
@@ -143,12 +144,7 @@ class SqueezeBertFeaturizer(DenseFeaturizer, GraphComponent):
 
     @classmethod
     def _read_options(cls, config: dict[str, Any]) -> FeaturizerOptions:
-        # Rasa adds keys of its own, all of which begin with two underscores.
-        ours = {key: value for key, value in config.items() if not key.startswith("__")}
-        try:
-            return FeaturizerOptions.from_dict(ours)
-        except OptionError as error:
-            raise InvalidConfigException(f"{cls.__name__}: {error}") from error
+        return read_options(cls, config, FeaturizerOptions.from_dict)
 
     def train(self, training_data: TrainingData) -> Resource:
         """Stores which encoder makes the features; one from the hub or a local folder is lowered first.

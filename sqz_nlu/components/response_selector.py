@@ -23,7 +23,8 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from sqz_nlu._version import __version__
 from sqz_nlu.components.citizenship import announce_selector
-from sqz_nlu.errors import BundleError, DataError, OptionError
+from sqz_nlu.components.configuration import read_options
+from sqz_nlu.errors import BundleError, DataError
 from sqz_nlu.runtime.archive import open_model
 from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, Bundle
 from sqz_nlu.runtime.selector import NO_SELECTION, UTTER, Selector, SelectorConfig, write_selector
@@ -117,13 +118,8 @@ class SqueezeBertResponseSelector(GraphComponent):
 
     @classmethod
     def _read_options(cls, config: dict[str, Any]) -> SelectorOptions:
-        # Rasa adds keys of its own, all of which begin with two underscores.
-        ours = {key: value for key, value in config.items() if not key.startswith("__")}
-        ours.pop("finetuning_epoch_fraction", None)
-        try:
-            return SelectorOptions.from_dict(ours)
-        except OptionError as error:
-            raise InvalidConfigException(f"{cls.__name__}: {error}") from error
+        ours = {key: value for key, value in config.items() if key != "finetuning_epoch_fraction"}
+        return read_options(cls, ours, SelectorOptions.from_dict)
 
     def train(self, training_data: TrainingData) -> Resource:
         """Learns which response answers which examples, and stores that.
