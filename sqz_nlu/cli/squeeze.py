@@ -27,13 +27,20 @@ def add(verbs: Verbs) -> None:
     verb.add_argument("--teacher", required=True, help="folder, package/sub/folder or hub id of a BERT")
     verb.add_argument("--corpus", required=True, nargs="+", type=Path, help="text, a sentence a line")
     verb.add_argument("--out", required=True, type=Path, help="folder for checkpoints and the result")
-    verb.add_argument("--groups", type=int, default=4, help="of each grouped convolution (default 4)")
+    verb.add_argument(
+        "--groups", type=int, default=4, help="of query, key, value and the feed-forward block (default 4)"
+    )
+    verb.add_argument("--attention-groups", type=int, help="of query, key and value, if not --groups")
+    verb.add_argument("--feed-forward-groups", type=int, help="of the feed-forward block, if not --groups")
     verb.add_argument("--post-attention-groups", type=int, default=1, help="after attention (default 1)")
     verb.add_argument("--layers", type=int, help="default: as many as the teacher")
     verb.add_argument("--tokens", type=int, default=10_000_000, help="training length (default 10 million)")
     verb.add_argument("--batch-tokens", type=int, default=1536, help="tokens a step (default 1536)")
     verb.add_argument("--max-length", type=int, default=48, help="longest sentence in tokens (default 48)")
     verb.add_argument("--learning-rate", type=float, default=1.5e-3, help="AdamW's peak (default 0.0015)")
+    verb.add_argument(
+        "--pooled-weight", type=float, default=2.0, help="of the sentence vector in the loss (default 2)"
+    )
     verb.add_argument("--seed", type=int, default=7, help="of order and initial values (default 7)")
     verb.add_argument("--checkpoint-minutes", type=float, default=5.0, help="between checkpoints (default 5)")
     verb.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto")

@@ -20,8 +20,8 @@ from sqz_nlu.encoder.model import SqueezeBertEncoder
 from sqz_nlu.encoder.quantize import EMBEDDING_LIMIT, dequantize_rows, quantize_rows
 from sqz_nlu.encoder.source import TOKENIZER_FILES, WEIGHT_FILES, EncoderSource, find_encoder
 from sqz_nlu.errors import EncoderError, SqueezeError
+from sqz_nlu.squeeze.options import Groups
 
-_GROUP_FIELDS = ("q_groups", "k_groups", "v_groups", "intermediate_groups", "output_groups")
 _RENAMES = (
     (r"^bert\.", ""),
     (r"encoder\.layer\.", "encoder.layers."),
@@ -93,7 +93,7 @@ def _as_squeezebert(config: AutoConfig) -> SqueezeBertConfig:
         "max_position_embeddings type_vocab_size layer_norm_eps pad_token_id"
     ).split()
     fields = {name: getattr(config, name) for name in shared}
-    fields |= {name: 1 for name in (*_GROUP_FIELDS, "post_attention_groups")}
+    fields |= Groups(attention=1, post_attention=1, feed_forward=1).config_fields()
     return SqueezeBertConfig(embedding_size=config.hidden_size, **fields)
 
 
@@ -108,9 +108,7 @@ def rename_bert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def new_student(
-    teacher: SqueezeBertEncoder, groups: int, post_attention_groups: int, layers: int | None
-) -> SqueezeBertEncoder:
+def new_student(teacher: SqueezeBertEncoder, groups: Groups, layers: int | None) -> SqueezeBertEncoder:
     """A student of the teacher's width with grouped projections and the teacher's other weights.
 
     Embeddings are rounded to the 8 bits in which they ship; grouped weights are the diagonal
@@ -126,8 +124,8 @@ def new_student(
         raise SqueezeError(f"--layers is {layers}, but the teacher has {depth}. Ask for at most {depth}.")
     config = SqueezeBertConfig.from_dict(
         teacher.config.to_dict()
-        | {name: groups for name in _GROUP_FIELDS}
-        | {"post_attention_groups": post_attention_groups, "num_hidden_layers": layers}
+        | groups.config_fields()
+        | {"num_hidden_layers": layers}
         | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         | {"hidden_act": _tanh_form(teacher.config.hidden_act)}
     )

@@ -74,9 +74,7 @@ class Distillation:
         self.options = options
         self.device = choose_device(options.device)
         self.teacher, self.tokenizer = load_teacher(options.teacher)
-        self.student = new_student(
-            self.teacher, options.groups, options.post_attention_groups, options.layers
-        )
+        self.student = new_student(self.teacher, options.group_counts(), options.layers)
         plain = Tokenizer.from_str(self.tokenizer.to_str())
         self.corpus = tokenize(options.corpus, plain, options.max_length)
         self.batches = plan_batches(self.corpus.lengths, options.tokens, options.batch_tokens, options.seed)

@@ -8,6 +8,30 @@ from typing import Any
 
 from sqz_nlu.errors import SqueezeError
 
+_OVERRIDES = ("attention_groups", "feed_forward_groups")
+_COUNTS = ("groups", *_OVERRIDES, "post_attention_groups", "layers", "tokens", "batch_tokens")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """How many groups the projections of a student have; 1 is a plain matrix product.
+
+    Attributes:
+        attention: of query, key and value.
+        post_attention: of the projection after attention.
+        feed_forward: of the widening and the narrowing projection.
+    """
+
+    attention: int
+    post_attention: int
+    feed_forward: int
+
+    def config_fields(self) -> dict[str, int]:
+        """The fields of ``transformers.SqueezeBertConfig``."""
+        fields = {f"{name}_groups": self.attention for name in ("q", "k", "v")}
+        fields |= {f"{name}_groups": self.feed_forward for name in ("intermediate", "output")}
+        return fields | {"post_attention_groups": self.post_attention}
+
 
 @dataclass(frozen=True)
 class SqueezeOptions:
@@ -19,6 +43,8 @@ class SqueezeOptions:
             counts twice.
         out: folder for checkpoints and the finished encoder.
         groups: groups of the query, key, value, intermediate and output projections.
+        attention_groups: other groups for query, key and value.
+        feed_forward_groups: other groups for intermediate and output.
         post_attention_groups: groups of the projection after attention.
         layers: layers of the student; ``None`` keeps the teacher's.
         tokens: training length in tokens, special tokens included.
@@ -36,6 +62,8 @@ class SqueezeOptions:
     corpus: tuple[Path, ...]
     out: Path
     groups: int = 4
+    attention_groups: int | None = None
+    feed_forward_groups: int | None = None
     post_attention_groups: int = 1
     layers: int | None = None
     tokens: int = 10_000_000
@@ -49,9 +77,12 @@ class SqueezeOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("groups", "post_attention_groups", "tokens", "batch_tokens"):
-            if getattr(self, name) < 1:
-                raise SqueezeError(f"{name} is {getattr(self, name)}; expected 1 or more.")
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SqueezeError(f"{name} is {value}; expected 1 or more.")
+        if not self.pooled_weight >= 0:
+            raise SqueezeError(f"pooled_weight is {self.pooled_weight}; expected 0 or more.")
         if self.max_length < 3 or self.batch_tokens < self.max_length:
             raise SqueezeError(
                 f"max_length is {self.max_length} and batch_tokens {self.batch_tokens}; expected "
@@ -60,10 +91,21 @@ class SqueezeOptions:
         if self.device not in ("auto", "cpu", "cuda"):
             raise SqueezeError(f"device is '{self.device}'; expected auto, cpu or cuda.")
 
+    def group_counts(self) -> Groups:
+        """The groups of each projection."""
+        return Groups(
+            self.attention_groups or self.groups,
+            self.post_attention_groups,
+            self.feed_forward_groups or self.groups,
+        )
+
     def record(self) -> dict[str, Any]:
         """The settings that shape the result, as JSON values; a resumed run must agree on them."""
         record = asdict(self)
         for name in ("out", "checkpoint_minutes", "device"):
             del record[name]
+        for name in _OVERRIDES:
+            if record[name] is None:
+                del record[name]
         record["corpus"] = [path.name for path in self.corpus]
         return record

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny import tiny_tokenizer
-from transformers import BertConfig, BertModel, SqueezeBertModel
+from transformers import BertConfig, BertModel, SqueezeBertConfig, SqueezeBertModel
 
 from sqz_nlu.encoder.load import load_encoder
 from sqz_nlu.encoder.source import find_encoder
@@ -21,7 +21,7 @@ from sqz_nlu.errors import EncoderError, SqueezeError
 from sqz_nlu.squeeze.convert import kept_layers, load_teacher, new_student
 from sqz_nlu.squeeze.corpus import plan_batches, read_lines, tokenize
 from sqz_nlu.squeeze.distil import CHECKPOINT, Distillation, squeeze
-from sqz_nlu.squeeze.options import SqueezeOptions
+from sqz_nlu.squeeze.options import Groups, SqueezeOptions
 
 SENTENCES = ["turn on the light", "fly from paris to london", "hello", "the kitchen light is off", "bye bye"]
 
@@ -71,7 +71,7 @@ def test_a_bert_is_a_squeezebert_with_one_group(teacher: Path) -> None:
 
 def test_a_student_keeps_what_it_can(teacher: Path) -> None:
     source, _ = load_teacher(str(teacher))
-    student = new_student(source, groups=4, post_attention_groups=1, layers=2)
+    student = new_student(source, Groups(attention=4, post_attention=1, feed_forward=4), layers=2)
     assert student.config.q_groups == 4
     kept = source.encoder.layers[1]
     first = student.encoder.layers[0]
@@ -82,6 +82,20 @@ def test_a_student_keeps_what_it_can(teacher: Path) -> None:
         assert torch.equal(blocks[group], kept.attention.query.weight[rows, rows, 0])
     assert kept_layers(6, 3) == [1, 3, 5]
     assert kept_layers(4, 4) == [0, 1, 2, 3]
+
+
+def test_each_projection_has_the_groups_asked_for(teacher: Path, corpus: Path, tmp_path: Path) -> None:
+    asked = {"groups": 4, "attention_groups": 2, "feed_forward_groups": 8, "post_attention_groups": 4}
+    folder = squeeze(options(teacher, corpus, tmp_path / "out", tokens=300, **asked), progress=False)
+    config = SqueezeBertConfig.from_pretrained(folder)
+    assert [config.q_groups, config.k_groups, config.v_groups] == [2, 2, 2]
+    assert [config.intermediate_groups, config.output_groups, config.post_attention_groups] == [8, 8, 4]
+    theirs = SqueezeBertModel.from_pretrained(folder).eval()
+    ids = torch.randint(5, 60, (3, 8))
+    ours = load_encoder(find_encoder(folder))(ids, torch.ones_like(ids))
+    assert torch.allclose(ours, theirs(ids).last_hidden_state, atol=1e-5)
+    plain = options(teacher, corpus, tmp_path / "plain").group_counts()
+    assert plain == Groups(attention=4, post_attention=1, feed_forward=4)
 
 
 def test_distilling_brings_the_student_close_and_transformers_can_read_it(
@@ -184,8 +198,11 @@ def test_bad_input_is_one_clear_line(teacher: Path, corpus: Path, tmp_path: Path
         fields = {"teacher": str(teacher), "corpus": (corpus,), "out": tmp_path / "out", "tokens": 500}
         with pytest.raises(kind, match=message):
             squeeze(SqueezeOptions(**fields | change), progress=False)
-    with pytest.raises(SqueezeError, match="groups is 0"):
-        options(teacher, corpus, tmp_path, groups=0)
+    for name in ("groups", "attention_groups", "feed_forward_groups", "post_attention_groups", "layers"):
+        with pytest.raises(SqueezeError, match=f"{name} is 0"):
+            options(teacher, corpus, tmp_path, **{name: 0})
+    with pytest.raises(SqueezeError, match="pooled_weight is -1"):
+        options(teacher, corpus, tmp_path, pooled_weight=-1.0)
 
 
 def test_batches_cover_the_text_within_their_size(corpus: Path) -> None:
