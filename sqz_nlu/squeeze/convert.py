@@ -109,10 +109,9 @@ def rename_bert(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def new_student(teacher: SqueezeBertEncoder, groups: Groups, layers: int | None) -> SqueezeBertEncoder:
-    """A student of the teacher's width with grouped projections and the teacher's other weights.
+    """A student of the teacher's width with grouped projections; `copy_teacher` gives it weights.
 
-    Embeddings are rounded to the 8 bits in which they ship; grouped weights are the diagonal
-    blocks of the teacher's. The activation is GELU's tanh form, which ONNX Runtime computes fused.
+    The activation is GELU's tanh form, which ONNX Runtime computes fused.
 
     Raises:
         SqueezeError: more layers than the teacher has.
@@ -129,15 +128,22 @@ def new_student(teacher: SqueezeBertEncoder, groups: Groups, layers: int | None)
         | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         | {"hidden_act": _tanh_form(teacher.config.hidden_act)}
     )
-    student = SqueezeBertEncoder(config)
+    return SqueezeBertEncoder(config)
+
+
+def copy_teacher(teacher: SqueezeBertEncoder, student: SqueezeBertEncoder) -> None:
+    """Gives the student the teacher's weights, of grouped projections the blocks on the diagonal.
+
+    Embeddings are rounded to the 8 bits in which they ship.
+    """
     student.embeddings.load_state_dict(teacher.embeddings.state_dict())
     with torch.no_grad():
         words = student.embeddings.word_embeddings.weight
         rounded = dequantize_rows(*quantize_rows(words.numpy(), EMBEDDING_LIMIT))
         words.copy_(torch.from_numpy(rounded))
-    for index, kept in enumerate(kept_layers(depth, layers)):
-        _copy_layer(teacher.encoder.layers[kept], student.encoder.layers[index])
-    return student
+    kept = kept_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)
+    for ours, index in zip(student.encoder.layers, kept, strict=True):
+        _copy_layer(teacher.encoder.layers[index], ours)
 
 
 def _tanh_form(activation: str) -> str:

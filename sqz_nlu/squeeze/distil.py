@@ -27,13 +27,17 @@ from sqz_nlu.encoder.device import choose_device
 from sqz_nlu.encoder.load import save_encoder
 from sqz_nlu.encoder.model import mean_pool
 from sqz_nlu.errors import SqueezeError
-from sqz_nlu.squeeze.convert import kept_layers, load_teacher, new_student
+from sqz_nlu.squeeze.convert import copy_teacher, kept_layers, load_teacher, new_student
 from sqz_nlu.squeeze.corpus import plan_batches, tokenize
 from sqz_nlu.squeeze.options import SqueezeOptions
+from sqz_nlu.squeeze.ordering import Order, find_order, identity_order, reorder
+from sqz_nlu.squeeze.regression import fit_layers
 
 CHECKPOINT = "checkpoint.pt"
 RECORD = "squeeze.json"
 _HISTORY_POINTS = 200
+_ORDER_BATCHES = 8
+_FIT_TOKENS = 45_000
 
 
 @dataclass
@@ -89,6 +93,26 @@ class Distillation:
         self.tokens = 0
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
+        self.order = identity_order(self.student.config)
+
+    def begin(self) -> None:
+        """Gives the student its first weights: the teacher's, numbered and fitted for its groups."""
+        sample = self._sample()
+        order = find_order(
+            self.teacher, self.student.config, self.kept, sample[:_ORDER_BATCHES], self.options.seed
+        )
+        self._renumber(order)
+        copy_teacher(self.teacher, self.student)
+        fit_layers(self.teacher, self.student, self.kept, sample)
+
+    def _sample(self) -> list[tuple[Tensor, Tensor]]:
+        """The first batches of the plan, some 45,000 tokens."""
+        count = 1 + _FIT_TOKENS // self.options.batch_tokens
+        return [self.tensors(step) for step in range(min(count, len(self.batches)))]
+
+    def _renumber(self, order: Order) -> None:
+        self.order = order
+        reorder(self.teacher, order, self.kept)
 
     def _rate(self, step: int) -> float:
         steps = len(self.batches)
@@ -122,6 +146,7 @@ class Distillation:
         """Writes a checkpoint; a crash while writing leaves the previous one."""
         state = {
             "record": json.dumps(self.options.record(), sort_keys=True),
+            "order": self.order.tensors(),
             "student": self.student.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -159,6 +184,7 @@ class Distillation:
                 f"The checkpoint {path} was written with other settings: {state['record']}; this run "
                 f"has {ours}. Use the same settings, another --out, or delete the checkpoint."
             )
+        self._renumber(Order.from_tensors(state["order"]))
         self.student.load_state_dict(state["student"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -195,6 +221,8 @@ def squeeze(options: SqueezeOptions, progress: bool = True) -> Path:
     run = Distillation(options)
     if checkpoint.is_file():
         run.restore(checkpoint)
+    else:
+        run.begin()
     try:
         _train(run, checkpoint, progress)
     except KeyboardInterrupt:
