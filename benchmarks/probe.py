@@ -14,10 +14,15 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from common import read_jsonl, write_result
 from sklearn.linear_model import LogisticRegression
+from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from sqz_nlu.encoder.model import SqueezeBertEncoder
 
 os.environ.setdefault("USE_TF", "0")
 
@@ -35,16 +40,23 @@ def bundle_embedder(path: str) -> Embed:
 
 def teacher_embedder(name: str) -> Embed:
     """Embeds with a BERT checkpoint in float32."""
+    from sqz_nlu.squeeze.convert import load_teacher
+
+    return torch_embedder(*load_teacher(name))
+
+
+def torch_embedder(encoder: SqueezeBertEncoder, tokenizer: Tokenizer) -> Embed:
+    """Embeds with a network in float32."""
     import torch
 
     from sqz_nlu.encoder.model import mean_pool
-    from sqz_nlu.squeeze.convert import load_teacher
 
-    encoder, tokenizer = load_teacher(name)
-    tokenizer.enable_truncation(256)
+    cutting = Tokenizer.from_str(tokenizer.to_str())
+    cutting.enable_truncation(256)
+    cutting.no_padding()
 
     def embed(texts: Sequence[str]) -> np.ndarray:
-        encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+        encoded = [encoding.ids for encoding in cutting.encode_batch(list(texts))]
         vectors = np.zeros((len(texts), encoder.config.hidden_size), np.float32)
         order = np.argsort([len(ids) for ids in encoded], kind="stable")
         with torch.no_grad():

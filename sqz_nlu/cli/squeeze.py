@@ -15,6 +15,7 @@ sqz-nlu squeeze --teacher sentence-transformers/all-MiniLM-L6-v2 \\
 #   - name: sqz_nlu.SqueezeBertClassifier
 #     model: my-encoder
 """
+_TOKENS = "training length (default 10 million); 0: only the first weights, fitted without training"
 
 
 def add(verbs: Verbs) -> None:
@@ -34,7 +35,7 @@ def add(verbs: Verbs) -> None:
     verb.add_argument("--feed-forward-groups", type=int, help="of the feed-forward block, if not --groups")
     verb.add_argument("--post-attention-groups", type=int, default=1, help="after attention (default 1)")
     verb.add_argument("--layers", type=int, help="default: as many as the teacher")
-    verb.add_argument("--tokens", type=int, default=10_000_000, help="training length (default 10 million)")
+    verb.add_argument("--tokens", type=int, default=10_000_000, help=_TOKENS)
     verb.add_argument("--batch-tokens", type=int, default=1536, help="tokens a step (default 1536)")
     verb.add_argument("--max-length", type=int, default=48, help="longest sentence in tokens (default 48)")
     verb.add_argument("--learning-rate", type=float, default=1.5e-3, help="AdamW's peak (default 0.0015)")

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -106,9 +108,12 @@ class Distillation:
         fit_layers(self.teacher, self.student, self.kept, sample)
 
     def _sample(self) -> list[tuple[Tensor, Tensor]]:
-        """The first batches of the plan, some 45,000 tokens."""
-        count = 1 + _FIT_TOKENS // self.options.batch_tokens
-        return [self.tensors(step) for step in range(min(count, len(self.batches)))]
+        """The first batches of a plan, some 45,000 tokens however long the training is."""
+        lengths, options = self.corpus.lengths, self.options
+        tokens = min(_FIT_TOKENS, int(lengths.sum()))
+        return [
+            self._move(rows) for rows in plan_batches(lengths, tokens, options.batch_tokens, options.seed)
+        ]
 
     def _renumber(self, order: Order) -> None:
         self.order = order
@@ -123,7 +128,10 @@ class Distillation:
 
     def tensors(self, step: int) -> tuple[Tensor, Tensor]:
         """Token ids and mask of a step, ``[batch, tokens]``, on the training device."""
-        ids, mask = self.corpus.batch(self.batches[step])
+        return self._move(self.batches[step])
+
+    def _move(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        ids, mask = self.corpus.batch(rows)
         return torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
 
     def advance(self) -> Losses:

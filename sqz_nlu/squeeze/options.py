@@ -9,7 +9,7 @@ from typing import Any
 from sqz_nlu.errors import SqueezeError
 
 _OVERRIDES = ("attention_groups", "feed_forward_groups")
-_COUNTS = ("groups", *_OVERRIDES, "post_attention_groups", "layers", "tokens", "batch_tokens")
+_COUNTS = ("groups", *_OVERRIDES, "post_attention_groups", "layers", "batch_tokens")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class SqueezeOptions:
         feed_forward_groups: other groups for intermediate and output.
         post_attention_groups: groups of the projection after attention.
         layers: layers of the student; ``None`` keeps the teacher's.
-        tokens: training length in tokens, special tokens included.
+        tokens: training length in tokens, special tokens included; 0 leaves the first weights as they are.
         batch_tokens: tokens in a batch, padding included.
         max_length: longest sentence in tokens; longer ones are cut.
         learning_rate: AdamW's peak, reached after the warm-up, then cosine to zero.
@@ -81,6 +81,8 @@ class SqueezeOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SqueezeError(f"{name} is {value}; expected 1 or more.")
+        if self.tokens < 0:
+            raise SqueezeError(f"tokens is {self.tokens}; expected 0 or more.")
         if not self.pooled_weight >= 0:
             raise SqueezeError(f"pooled_weight is {self.pooled_weight}; expected 0 or more.")
         if self.max_length < 3 or self.batch_tokens < self.max_length:
