@@ -88,8 +88,8 @@ def knowledge(figures: Mapping[str, Any]) -> str:
         f"{100 * sums['int8'] / sums['teacher']:.1f}%",
         f"- Mean cosine of int8 and float embeddings: {figures['cosine_int8_float']:.4f}; of int8 and the "
         f"teacher's: {figures['cosine_int8_teacher']:.4f}",
-        f"- Parameters: {figures['parameters'] / 1e6:.2f} M, {figures['layer_parameters'] / 1e6:.2f} M of them "
-        f"in the layers; {figures['int8_multiply_adds_per_token'] / 1e6:.2f} M int8 multiply-adds a token",
+        f"- Parameters: {figures['parameters'] / 1e6:.2f} M, {figures['layer_parameters'] / 1e6:.2f} M in "
+        f"the layers; {figures['int8_multiply_adds_per_token'] / 1e6:.2f} M int8 multiply-adds a token",
         f"- Files: model.onnx {sizes['model.onnx']:.2f} MB, tokenizer.json {sizes['tokenizer.json']:.2f} MB",
     ]
     return "\n".join(lines) + "\n"

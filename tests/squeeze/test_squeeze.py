@@ -203,8 +203,23 @@ def test_bad_input_is_one_clear_line(teacher: Path, corpus: Path, tmp_path: Path
     for name in ("groups", "attention_groups", "feed_forward_groups", "post_attention_groups", "layers"):
         with pytest.raises(SqueezeError, match=f"{name} is 0"):
             options(teacher, corpus, tmp_path, **{name: 0})
+    with pytest.raises(SqueezeError, match="tokens is -1; expected 0 or more"):
+        options(teacher, corpus, tmp_path, tokens=-1)
     with pytest.raises(SqueezeError, match="pooled_weight is -1"):
         options(teacher, corpus, tmp_path, pooled_weight=-1.0)
+
+
+def test_without_training_tokens_the_first_weights_stay(teacher: Path, corpus: Path, tmp_path: Path) -> None:
+    settings = options(teacher, corpus, tmp_path / "out", tokens=0)
+    begun = Distillation(settings)
+    begun.begin()
+    folder = squeeze(settings, progress=False)
+    ours, begun_state = load_encoder(find_encoder(folder)).state_dict(), begun.student.state_dict()
+    assert all(torch.equal(value, begun_state[name]) for name, value in ours.items())
+    assert json.loads((folder / "squeeze.json").read_text())["steps"] == 0
+    trained = Distillation(options(teacher, corpus, tmp_path / "long", tokens=9000))
+    trained.begin()
+    assert all(torch.equal(v, begun_state[name]) for name, v in trained.student.state_dict().items())
 
 
 def test_batches_cover_the_text_within_their_size(corpus: Path) -> None:
