@@ -19,7 +19,7 @@ TOKENS ?= 9000000
 CORPUS ?=
 OUT ?= build/encoder
 # The shape of the small encoder.
-SMALL := --layers 2 --attention-groups 1 --feed-forward-groups 2 --vocab-size 10000
+SMALL := --layers 2 --attention-groups 1 --feed-forward-groups 2 --vocab-size 11000
 SMALL_OUT = $(if $(filter file,$(origin OUT)),build/encoder-small,$(OUT))
 # Where `make web` serves.
 PORT ?= 8000

@@ -39,7 +39,7 @@ ROWS: dict[str, dict[str, int]] = {
     "4/1/2": {"attention_groups": 4, "feed_forward_groups": 2},
     "1/1/2 x 3": {"attention_groups": 1, "feed_forward_groups": 2, "layers": 3},
     "4/1/4 x 3": {"groups": 4, "layers": 3},
-    "small": {"attention_groups": 1, "feed_forward_groups": 2, "layers": 2, "vocab_size": 10_000},
+    "small": {"attention_groups": 1, "feed_forward_groups": 2, "layers": 2, "vocab_size": 11_000},
 }
 EMBEDDED, FLOAT_TEACHER = "embedded", "teacher"
 
