@@ -31,7 +31,7 @@ from sqz_nlu.encoder.model import mean_pool
 from sqz_nlu.errors import SqueezeError
 from sqz_nlu.squeeze.convert import copy_teacher, kept_layers, load_teacher, new_student
 from sqz_nlu.squeeze.corpus import plan_batches, tokenize
-from sqz_nlu.squeeze.options import SqueezeOptions
+from sqz_nlu.squeeze.options import Groups, SqueezeOptions
 from sqz_nlu.squeeze.ordering import Order, find_order, identity_order, reorder
 from sqz_nlu.squeeze.regression import fit_layers
 
@@ -99,6 +99,10 @@ class Distillation:
 
     def begin(self) -> None:
         """Gives the student its first weights: the teacher's, numbered and fitted for its groups."""
+        same_depth = len(self.kept) == self.teacher.config.num_hidden_layers
+        if same_depth and self.options.group_counts() == Groups(1, 1, 1):
+            copy_teacher(self.teacher, self.student)  # the teacher's own shape: nothing to make up for
+            return
         sample = self._sample()
         order = find_order(
             self.teacher, self.student.config, self.kept, sample[:_ORDER_BATCHES], self.options.seed

@@ -222,6 +222,14 @@ def test_without_training_tokens_the_first_weights_stay(teacher: Path, corpus: P
     assert all(torch.equal(v, begun_state[name]) for name, v in trained.student.state_dict().items())
 
 
+def test_the_teachers_own_shape_keeps_its_weights(teacher: Path, corpus: Path, tmp_path: Path) -> None:
+    begun = Distillation(options(teacher, corpus, tmp_path / "out", tokens=0, groups=1, layers=4))
+    begun.begin()
+    source, _ = load_teacher(str(teacher))
+    theirs = source.encoder.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in begun.student.encoder.state_dict().items())
+
+
 def test_batches_cover_the_text_within_their_size(corpus: Path) -> None:
     text = tokenize([corpus, corpus], tiny_tokenizer(), 24)
     assert text.lines == {"text.txt.xz": 2 * len(list(read_lines(corpus)))}
