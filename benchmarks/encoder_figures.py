@@ -91,6 +91,24 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.mean((first * second).sum(1) / lengths))
 
 
+def channel_order(encoder: SqueezeBertEncoder, teacher: SqueezeBertEncoder) -> np.ndarray:
+    """The teacher's number of each channel of a student: squeezing renumbers them, see `squeeze.ordering`.
+
+    The position table, which squeezing leaves as it is, tells which is which.
+    """
+
+    def columns(model: SqueezeBertEncoder) -> np.ndarray:
+        tables = model.embeddings.position_embeddings.weight, model.embeddings.token_type_embeddings.weight
+        table = (tables[0] + tables[1][0]).detach().numpy()
+        centred = table - table.mean(0)
+        return centred / np.linalg.norm(centred, axis=0)
+
+    order = (columns(encoder).T @ columns(teacher)).argmax(1)
+    if len(set(order)) != len(order):
+        raise SystemExit("The position table is not the teacher's: its channels cannot be told apart.")
+    return order
+
+
 def means(cells: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Mean accuracy over the data sets by embedder and number of examples."""
     found: dict[str, dict[str, float]] = {name: {} for name in names}

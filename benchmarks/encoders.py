@@ -67,12 +67,13 @@ def make(row: str, corpus: Path, tokens: int, work: Path) -> Path:
 
 def measure(row: str, folder: Path | None, data: Path, shots: Sequence[str], work: Path) -> dict[str, Any]:
     """The accuracy and the cost of one row; ``folder`` is `None` for the embedded encoder and the teacher."""
-    from encoder_figures import Corpus, cosine, cost, means, one_by_one
+    from encoder_figures import Corpus, channel_order, cosine, cost, means, one_by_one
     from probe import bundle_embedder, teacher_embedder, torch_embedder
 
     from sqz_nlu.encoder.load import load_encoder, load_tokenizer
     from sqz_nlu.encoder.source import find_encoder
     from sqz_nlu.runtime.bundle import EMBEDDED_FOLDER
+    from sqz_nlu.squeeze.convert import load_teacher
 
     corpus = Corpus(data, shots, work)
     teacher = corpus.vectors(teacher_embedder(TEACHER), TEACHER)
@@ -86,6 +87,7 @@ def measure(row: str, folder: Path | None, data: Path, shots: Sequence[str], wor
     int8 = corpus.vectors(one_by_one(bundle_embedder(str(bundle))))
     cells = corpus.probe({"int8": int8, "float": exact})
     tests = slice(0, corpus.held_out)
+    teacher = teacher[:, channel_order(encoder, load_teacher(TEACHER)[0])]
     return {
         **cost(encoder, bundle),
         "pooled_distance": round(1 - cosine(exact[tests], teacher[tests]), 4),

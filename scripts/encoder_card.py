@@ -21,7 +21,7 @@ os.environ.setdefault("USE_TF", "0")
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from common import write_result
-from encoder_figures import Corpus, bag_of_words, cosine, cost, one_by_one
+from encoder_figures import Corpus, bag_of_words, channel_order, cosine, cost, one_by_one
 from probe import bundle_embedder, torch_embedder
 
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer
@@ -51,12 +51,13 @@ def measure(data: Path, teacher_name: str, shots: Sequence[str], cache: Path | N
         "int8": corpus.vectors(one_by_one(bundle_embedder("embedded"))),
         "words": corpus.vectors(bag_of_words(teacher, pieces)),
     }
+    theirs = vectors["teacher"][:, channel_order(encoder, teacher)]
     return {
         "teacher": teacher_name,
         "fingerprint": source.fingerprint(),
         "cells": corpus.probe(vectors),
         "cosine_int8_float": round(cosine(vectors["int8"], vectors["float"]), 4),
-        "cosine_int8_teacher": round(cosine(vectors["int8"], vectors["teacher"]), 4),
+        "cosine_int8_teacher": round(cosine(vectors["int8"], theirs), 4),
         **cost(encoder, EMBEDDED_FOLDER),
     }
 
