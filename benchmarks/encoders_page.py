@@ -33,6 +33,7 @@ _COLUMNS = """
   embedding one text at a time; in brackets the same in float32.
 - **distance**: 1 - cosine of the pooled embedding to the teacher's, mean over the data sets' test texts,
   which no encoder has seen. **int8**: 1 - cosine between the int8 and the float embedding.
+  The float of `embedded` has the weights as shipped, rounded already; the other rows' are not.
 - **M**: parameters in millions, of the layers in brackets. **MB**: model.onnx and tokenizer.json.
   **M/token**: int8 multiply-adds for a token, in millions.
 - **time**, **web**: median time of 12 tokens on one thread as a ratio to a fixed reference graph (6 x 384,
