@@ -20,8 +20,9 @@ from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import EncoderError, SqueezeError
 from sqz_nlu.squeeze.convert import kept_layers, load_teacher, new_student
 from sqz_nlu.squeeze.corpus import plan_batches, read_lines, tokenize
-from sqz_nlu.squeeze.distil import CHECKPOINT, Distillation, squeeze
+from sqz_nlu.squeeze.distil import Distillation
 from sqz_nlu.squeeze.options import Groups, SqueezeOptions
+from sqz_nlu.squeeze.run import CHECKPOINT, squeeze
 
 SENTENCES = ["turn on the light", "fly from paris to london", "hello", "the kitchen light is off", "bye bye"]
 
