@@ -125,8 +125,8 @@ def probe_table(probe: Mapping[str, Any], columns: Mapping[str, str]) -> list[st
     """
     titles: Sequence[str] = list(columns.values())
     lines = [
-        "Frozen, mean-pooled, logistic regression (C = 30) on the unit-length embeddings; accuracy in percent "
-        "on the test part. The teacher is in float32.",
+        "Frozen, mean-pooled, logistic regression (C = 30) on the unit-length embeddings; accuracy in "
+        "percent on the test part. The teacher is in float32.",
         "",
         f"| data | examples an intent | {' | '.join(titles)} |",
         "|---|---|" + "---:|" * len(titles),
