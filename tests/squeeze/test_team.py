@@ -43,7 +43,10 @@ def test_shares_add_up_to_the_whole_batch(size: int) -> None:
     parts = [computed(rows, variance) for rows in shares]
     for expected, *pieces in zip(computed(slice(None), variance), *parts, strict=True):
         assert torch.allclose(torch.stack(pieces).sum(0), expected, atol=1e-5)
-    errors = [(layer @ weights - target)[real].square().mean() for layer, target in zip(student, teacher)]
+    errors = [
+        (layer @ weights - target)[real].square().mean()
+        for layer, target in zip(student, teacher, strict=True)
+    ]
     assert torch.allclose(computed(slice(None), variance)[0], torch.stack(errors) / variance, rtol=1e-4)
 
 
