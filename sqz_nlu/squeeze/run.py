@@ -60,6 +60,8 @@ def squeeze(options: SqueezeOptions, progress: bool = True) -> Path | None:
             run = Distillation(options, team)
             if (options.out / CHECKPOINT).is_file():
                 run.restore(options.out / CHECKPOINT)
+        with team.together():
+            _agree(run)
         with events:
             _train(run, events, progress and team.first)
     finally:
@@ -82,6 +84,16 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SqueezeError(f"The folder {folder} cannot be made ({error}). Choose another --out.") from error
+
+
+def _agree(run: Distillation) -> None:
+    """Makes sure that all processes go on from the same step."""
+    total = int(run.team.add(torch.tensor(run.step)).item())
+    if total != run.step * run.team.size:
+        raise SqueezeError(
+            f"The processes do not see the same checkpoint: one is at step {run.step}, others elsewhere. "
+            "Give an --out on a disk that all machines share."
+        )
 
 
 def _train(run: Distillation, events: EventLog, progress: bool) -> None:
