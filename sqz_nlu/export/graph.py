@@ -50,9 +50,15 @@ class GraphBuilder:
         self._nodes.append(helper.make_node("Split", [value, sizes], outputs, output, axis=-1))
         return outputs
 
-    def concat(self, values: Sequence[str], output: str) -> str:
-        """Joins values along the last axis."""
-        return values[0] if len(values) == 1 else self.add("Concat", values, output, axis=-1)
+    def concat(self, values: Sequence[str], output: str, axis: int = -1) -> str:
+        """Joins values along an axis."""
+        return values[0] if len(values) == 1 else self.add("Concat", values, output, axis=axis)
+
+    def unstack(self, value: str, parts: int) -> list[str]:
+        """Cuts the first axis into equal parts."""
+        outputs = [f"{value}.{part}" for part in range(parts)]
+        self._nodes.append(helper.make_node("Split", [value], outputs, f"{value}.split", axis=0))
+        return outputs
 
     def model(
         self,
