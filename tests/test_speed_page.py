@@ -18,7 +18,8 @@ SCRIPT = ROOT / "benchmarks" / "speed" / "page.py"
 @pytest.fixture(scope="module")
 def page() -> ModuleType:
     spec = spec_from_file_location("speed_page", SCRIPT)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

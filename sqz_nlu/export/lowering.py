@@ -175,7 +175,8 @@ class _Lowering:
         if name not in _FUSED_ACTIVATIONS:
             known = ", ".join(sorted([*_FUSED_ACTIVATIONS, "relu"]))
             raise EncoderError(f"The encoder's hidden_act is '{name}'; expected one of {known}.")
-        return self.graph.add_fused(_FUSED_ACTIVATIONS[name], [x], f"{x}.active")
+        operator = _FUSED_ACTIVATIONS[name] if self.arithmetic.exact else "FastGelu"
+        return self.graph.add_fused(operator, [x], f"{x}.active")
 
     def _project(self, x: str, products: tuple[Product, ...], width: int) -> str:
         outputs = self._products(x, products, width)

@@ -76,6 +76,15 @@ def test_the_float_graph_equals_torch_whatever_the_batch_and_length(name: str) -
         texts += batch
 
 
+@pytest.mark.parametrize(
+    ("arithmetic", "operator"), [(FloatArithmetic, "Gelu"), (Int8Arithmetic, "FastGelu")]
+)
+def test_only_int8_graphs_take_the_tanh_form_of_gelu(arithmetic, operator: str) -> None:
+    encoder, _ = network(hidden_act="gelu")
+    nodes = lower(encoder.config, numpy_parameters(encoder), arithmetic()).graph.node
+    assert {node.op_type for node in nodes if "Gelu" in node.op_type} == {operator}
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_product_is_integer(name: str) -> None:
     encoder, heads = network(**CONFIGS[name])
