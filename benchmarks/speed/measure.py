@@ -10,29 +10,34 @@ import numpy as np
 
 Call = Callable[[], object]
 CALLS_A_TURN, WARM_UP = 5, 3
+SLOW = 0.2  # seconds; a call that takes longer is made once a turn
 FEWEST_TURNS = 5
 
 
 def in_turns(calls: Mapping[str, Call], seconds: float) -> dict[str, dict[str, Any]]:
     """Times calls A B C A B C ... for about ``seconds``; a turn is 5 calls after one that is not counted.
 
+    Of a call above 0.2 s a turn is one call.
+
     Returns:
         For each name the median, 10th and 95th percentile in milliseconds, and the number of calls counted.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        for _ in range(WARM_UP):
-            call()
+    slow = {name: min(_time(call) for _ in range(WARM_UP)) > SLOW for name, call in calls.items()}
     end, turns = time.perf_counter() + seconds, 0
     while turns < FEWEST_TURNS or time.perf_counter() < end:
         turns += 1
         for name, call in calls.items():
-            call()
-            for _ in range(CALLS_A_TURN):
-                started = time.perf_counter()
+            if not slow[name]:
                 call()
-                times[name].append(1000 * (time.perf_counter() - started))
+            times[name] += [1000 * _time(call) for _ in range(1 if slow[name] else CALLS_A_TURN)]
     return {name: summary(values) for name, values in times.items()}
+
+
+def _time(call: Call) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def summary(milliseconds: list[float]) -> dict[str, Any]:

@@ -122,7 +122,8 @@ INTRODUCTION = """# Speed
 
 Written by `python benchmarks/speed/page.py` from `benchmarks/results/speed.json`, which `make bench-speed`
 measures. What is compared runs in turns in one process (A B C A B C ...), five calls a turn after one that is
-not counted; ratios are of medians. Batch 1, 12 word pieces and one thread unless said.
+not counted, calls above 0.2 s once a turn; ratios are of medians. Batch 1, 12 word pieces, one thread unless
+said.
 """
 
 
