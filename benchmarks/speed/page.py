@@ -153,6 +153,8 @@ def page(parts: Parts) -> str:
         text += ["", *_distance(parts["machine"])]
     if "growth" in parts:
         text += ["", "## Growth", "", f"![Growth of cost]({CURVES})"]
+    if "examples" in parts:
+        text += ["", *_examples(parts["examples"]["figures"])]
     if "training" in parts:
         text += ["", "## Training", "", *_training(parts["training"]["figures"])]
     return "\n".join(text) + "\n"
@@ -205,6 +207,14 @@ def _distance(part: Parts) -> list[str]:
             f"{shares}.",
         ]
     return lines
+
+
+def _examples(figures: Parts) -> list[str]:
+    lines = ["| training examples | one epoch, from examples to bundle | bundle |", "|---:|---:|---:|"]
+    return lines + [
+        f"| {int(count):,} | {figure['seconds']:.1f} s | {figure['bundle_megabytes']:.1f} MB |"
+        for count, figure in figures.items()
+    ]
 
 
 def _training(figures: Parts) -> list[str]:
@@ -286,7 +296,7 @@ def draw(parts: Parts) -> None:
             if title in ("word pieces", "texts in a batch"):
                 axes.set_yscale("log")
             else:
-                axes.set_ylim(bottom=0)
+                axes.set_ylim(0, 1.15 * max(point["median_ms"] for point in points.values()))
             axes.set_xlabel(title)
             axes.set_ylabel("milliseconds")
             axes.spines[["top", "right"]].set_visible(False)
