@@ -94,6 +94,10 @@ encoder: env ## Make the embedded encoder again (an hour): CORPUS=FOLDER
 	@.venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(TEXTS:%="$(CORPUS)"/%.txt.xz) --tokens $(TOKENS) --out $(OUT)
 	@$(PYTHON) scripts/embed_encoder.py $(OUT)
 
+bench-speed: env ## Measure speed beside BERT, DIET, transformers and the machine: [ONLY="PART ..."] [DATA=FOLDER]
+	@$(PYTHON) benchmarks/speed $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data "$(DATA)")
+	@$(PYTHON) benchmarks/speed/page.py
+
 bench-parse: env ## Measure the time of one message, beside Rasa's default pipeline
 	@$(PYTHON) benchmarks/parse_latency.py
 
