@@ -31,6 +31,7 @@ from nlu.measure import REFERENCE_PLACE, Order, carry_out, reference_order
 from nlu.pipelines import EMBEDDED, TEACHER
 from nlu.places import Sources, States, commit
 from nlu.store import Store, stale_because
+from nlu.summary import was_busy
 
 QUIET = {
     "RASA_TELEMETRY_ENABLED": "false",
@@ -52,18 +53,20 @@ class Run:
         self.name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self.facts: dict[str, Any] = {"run": self.name, "commit": commit(), "machine": machine()}
 
-    def pending(self, wanted: Sequence[Cell], keep_stale: bool) -> list[Cell]:
+    def pending(self, wanted: Sequence[Cell], keep_stale: bool, retime: bool) -> list[Cell]:
         """The cells to measure; says what becomes of the others."""
         pending, kept = [], 0
         for cell in wanted:
             record = self.store.read(cell)
             reason = stale_because(record, self.states.key(cell)) if record else None
-            if record and reason and not keep_stale:
-                _say(f"stale: {cell} was measured with another {reason}")
+            if record and retime and was_busy(record):
+                reason = "load: it ran beside other work"
             if record and (keep_stale or not reason):
                 kept += 1
-            else:
-                pending.append(cell)
+                continue
+            pending.append(cell)
+            if reason:
+                _say(f"stale: {cell} was measured with another {reason}")
         _say(f"{kept} of {len(wanted)} cells are measured already")
         return pending
 
@@ -131,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
             "train.jsonl, as docs/benchmarks.md says."
         )
     this = Run(sources, Store.here(arguments.results), arguments.logs)
-    pending = this.pending(all_cells.select(every, arguments.only), arguments.keep_stale)
+    pending = this.pending(all_cells.select(every, arguments.only), arguments.keep_stale, arguments.retime)
     failed = []
     if pending and not arguments.no_reference and not this.reference():
         return 1
@@ -184,6 +187,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--encoder", default=EMBEDDED, help="of our pipelines: embedded or a folder")
     made.add_argument("--teacher", default=TEACHER, help="BERT checkpoint of the teacher's pipeline")
     made.add_argument("--keep-stale", action="store_true", help="measure only what is missing")
+    made.add_argument("--retime", action="store_true", help="measure again what ran beside other work")
     made.add_argument("--no-reference", action="store_true", help="do without the reference cell")
     made.add_argument(
         "--report", action="store_true", help="make docs/nlu.md from the results; measures nothing"

@@ -29,6 +29,7 @@ from nlu.pipelines import FIRST_SEED, PIPELINES, reference_steps
 from nlu.places import Sources
 from nlu.store import write_json
 
+SAME = 1e-9
 WARM_UP = 10  # parses before those that count
 IMPORTED_FIRST = ("rasa.model_training", "rasa.core.agent", "tensorflow")  # loading libraries is not training
 REFERENCE = "reference"
@@ -202,7 +203,10 @@ def scores(
         texts = [row["text"] for row in test]
         score = scoring.span_score(gold, found)
         figures |= {"span_f1": score.f1, "span_precision": score.precision, "span_recall": score.recall}
-        figures["span_f1_seqeval"] = scoring.seqeval_span_f1(texts, gold, found)
+        again = scoring.seqeval_span_f1(texts, gold, found)
+        if again is not None and abs(again - score.f1) > SAME:
+            raise RuntimeError(f"Span F1 is {score.f1} here and {again} by seqeval; expected the same.")
+        figures["span_f1_seqeval"] = again
     if outside:
         figures["auroc_out_of_scope"] = scoring.auroc(confidences, [answer.confidence for answer in outside])
     return {name: None if value is None else round(value, 5) for name, value in figures.items()}

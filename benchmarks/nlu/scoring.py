@@ -71,7 +71,7 @@ def _tags(text: str, spans: Collection[Span]) -> list[str]:
 def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = BINS) -> float:
     """Expected calibration error: the mean gap of confidence and accuracy over bins of equal width.
 
-    Bins are open below and closed above (Guo et al., 2017, equation 3); a bin weighs as much as it has answers.
+    Bins are open below and closed above (Guo et al., 2017, equation 3); each weighs as its answers.
     """
     confidence, hit = np.asarray(confidences, float), np.asarray(right, float)
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)

@@ -36,11 +36,12 @@ class Group:
 
     @property
     def beside_other_work(self) -> bool:
-        """Whether other processes ran meanwhile, as far as the load average tells."""
-        return any(map(_was_busy, self.records))
+        """Whether that holds for one of them."""
+        return any(map(was_busy, self.records))
 
 
-def _was_busy(record: Record) -> bool:
+def was_busy(record: Record) -> bool:
+    """Whether other processes ran meanwhile, as far as load average and usable cores tell."""
     threads = record["threads"]
     pinned = threads["usable"] < threads["cores"]
     return pinned or max(load[0] for load in record["load_average"].values()) > BUSY * threads["usable"]
