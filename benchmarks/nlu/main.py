@@ -58,15 +58,17 @@ class Run:
         pending, kept = [], 0
         for cell in wanted:
             record = self.store.read(cell)
-            reason = stale_because(record, self.states.key(cell)) if record else None
+            reason = None
             if record and retime and was_busy(record):
                 reason = "load: it ran beside other work"
-            if record and (keep_stale or not reason):
+            elif record and not keep_stale:
+                reason = stale_because(record, self.states.key(cell))
+            if record and not reason:
                 kept += 1
                 continue
             pending.append(cell)
             if reason:
-                _say(f"stale: {cell} was measured with another {reason}")
+                _say(f"again: {cell} was measured with another {reason}")
         _say(f"{kept} of {len(wanted)} cells are measured already")
         return pending
 

@@ -71,10 +71,12 @@ def carry_out(text: str) -> None:
     started = time.perf_counter()
     load = os.getloadavg()
     sources = Sources.from_dict(order.sources)
+    entities = True
     if order.pipeline == REFERENCE:
         steps, imports, outside = reference_steps(), IMPORTED_FIRST, 0
     else:
         pipeline = PIPELINES[order.pipeline]
+        entities = pipeline.entities
         steps = pipeline.steps(order.seed, sources.encoder, sources.teacher)
         wants_torch = pipeline.ours or pipeline.outside == "teacher"
         imports = (*IMPORTED_FIRST, "torch", "sqz_nlu.fit") if wants_torch else IMPORTED_FIRST
@@ -82,7 +84,7 @@ def carry_out(text: str) -> None:
     material = sources.material(order.dataset, order.part)
     if order.pipeline == REFERENCE:
         material = dataclasses.replace(material, test=material.test[:REFERENCE_TEXTS])
-    figures = train_and_ask(steps, material, imports)
+    figures = train_and_ask(steps, material, imports, entities)
     figures["model_bytes"] = figures["archive_bytes"] + outside
     result = {
         "pipeline": order.pipeline,
@@ -115,9 +117,12 @@ def _rounded(load: Sequence[float]) -> list[float]:
 
 
 def train_and_ask(
-    steps: rasa_default.Steps, material: Material, imports: Sequence[str] = ()
+    steps: rasa_default.Steps, material: Material, imports: Sequence[str] = (), entities: bool = True
 ) -> dict[str, Any]:
-    """Trains with Rasa, loads the archive with Rasa, asks one text after the other."""
+    """Trains with Rasa, loads the archive with Rasa, asks one text after the other.
+
+    ``entities`` says whether they are scored.
+    """
     warnings.simplefilter("ignore")
     for name in imports:
         importlib.import_module(name)
@@ -126,7 +131,7 @@ def train_and_ask(
         learned = write_training_file(material, Path(folder) / "nlu.yml")
         figures = _train(Path(folder), steps)
         figures |= {"examples": len(material.train), "learned": learned, "asked": len(material.test)}
-        return figures | _ask_and_score(Path(folder) / "models", material)
+        return figures | _ask_and_score(Path(folder) / "models", material, entities)
 
 
 def _train(folder: Path, steps: rasa_default.Steps) -> dict[str, Any]:
@@ -162,7 +167,7 @@ def _bundle_facts(archive: Path) -> dict[str, Any]:
     return facts
 
 
-def _ask_and_score(models: Path, material: Material) -> dict[str, Any]:
+def _ask_and_score(models: Path, material: Material, entities: bool) -> dict[str, Any]:
     import structlog
     from rasa.core.agent import Agent
 
@@ -181,14 +186,17 @@ def _ask_and_score(models: Path, material: Material) -> dict[str, Any]:
         ask(row["text"])
     answers, times = zip(*(ask(row["text"]) for row in material.test), strict=True)
     outside = [ask(row["text"])[0] for row in material.out_of_scope]
-    return scores(material.test, answers, outside) | {
+    return scores(material.test, answers, outside, entities) | {
         "parse_p50_ms": round(float(np.percentile(times, 50)), 3),
         "parse_p95_ms": round(float(np.percentile(times, 95)), 3),
     }
 
 
 def scores(
-    test: Sequence[Row], answers: Sequence[scoring.Answer], outside: Sequence[scoring.Answer]
+    test: Sequence[Row],
+    answers: Sequence[scoring.Answer],
+    outside: Sequence[scoring.Answer],
+    entities: bool = True,
 ) -> dict[str, Any]:
     """Shares, 0 to 1; no text is among them."""
     right = [row["intent"] == answer.intent for row, answer in zip(test, answers, strict=True)]
@@ -198,7 +206,7 @@ def scores(
         "ece": scoring.calibration_error(confidences, right),
     }
     gold = [{(start, end, kind) for start, end, kind, *_ in row["entities"]} for row in test]
-    if any(gold):
+    if entities and any(gold):
         found = [answer.spans for answer in answers]
         texts = [row["text"] for row in test]
         score = scoring.span_score(gold, found)

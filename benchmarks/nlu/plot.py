@@ -12,10 +12,12 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from nlu.pipelines import PIPELINES
-from nlu.summary import Place, Summary
+from nlu.summary import PARTS, Place, Summary
 
 COLOURS = {
     "diet": "#b3482f",
@@ -26,6 +28,7 @@ COLOURS = {
 }
 POINTS_A_MIB = 6.0  # area of a circle, in square points, for each MiB
 COLUMNS = 3
+WIDTH, PANEL_HEIGHT, HEAD, FOOT = 10.2, 2.6, 0.4, 1.3  # inches
 SIZES = (10, 50, 100)  # MiB, in the key
 MIB = 2**20
 
@@ -33,31 +36,41 @@ MIB = 2**20
 def draw(summary: Summary, places: Sequence[Place], metric: str, title: str, path: Path) -> None:
     """Draws a panel for each place and writes a PNG."""
     rows = math.ceil(len(places) / COLUMNS)
-    columns = min(COLUMNS, len(places))
-    figure, panels = plt.subplots(
-        rows, columns, figsize=(max(6.5, 3.4 * columns), 2.9 * rows + 1.5), squeeze=False
-    )
+    height = PANEL_HEIGHT * rows + HEAD + FOOT
+    figure, panels = plt.subplots(rows, COLUMNS, figsize=(WIDTH, height), squeeze=False)
     for panel, place in zip(panels.flat, places, strict=False):
         _panel(panel, summary, place, metric)
     for panel in panels.flat[len(places) :]:
         panel.set_axis_off()
-    figure.suptitle(title, fontsize=13)
-    figure.supxlabel("one message in Rasa, median ms (log)", y=1.02 / (2.9 * rows + 1.5), fontsize=10)
-    figure.supylabel("%", fontsize=10)
-    present = [name for name in summary.pipelines() if _any(summary, places, name, metric)]
-    handles = [
-        plt.Line2D([], [], marker="o", linestyle="", color=COLOURS[name], label=PIPELINES[name].title)
-        for name in present
-    ]
-    handles += [
-        plt.Line2D([], [], marker="o", linestyle="", markersize=math.sqrt(POINTS_A_MIB * size),
-                   markerfacecolor="none", markeredgecolor="#666666", label=f"{size} MiB")
-        for size in SIZES
-    ]  # fmt: skip
-    figure.legend(handles=handles, loc="lower center", ncol=4, frameon=False, fontsize=9, labelspacing=1.2)
-    figure.tight_layout(rect=(0.01, 1.15 / (2.9 * rows + 1.5), 1, 0.99))
+    figure.suptitle(f"{title}, %", fontsize=13)
+    figure.tight_layout(rect=(0, FOOT / height, 1, 1))
+    figure.text(0.5, (FOOT - 0.15) / height, "one message in Rasa, median ms (log)", ha="center", fontsize=10)
+    _keys(figure, [name for name in summary.pipelines() if _any(summary, places, name, metric)])
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
+
+
+def _keys(figure: Figure, names: Sequence[str]) -> None:
+    """The keys of colours and of sizes, below the panels."""
+    height = figure.get_figheight()
+    colours = [
+        Line2D([], [], marker="o", linestyle="", color=COLOURS[name], label=PIPELINES[name].title)
+        for name in names
+    ]
+    look = {"marker": "o", "linestyle": "", "markerfacecolor": "none", "markeredgecolor": "#666666"}
+    sizes = [
+        Line2D([], [], **look, markersize=math.sqrt(POINTS_A_MIB * size), label=f"  {size} MiB")
+        for size in SIZES
+    ]
+    for y, handles in ((0.5, colours), (0.02, sizes)):
+        figure.legend(
+            handles=handles,
+            loc="lower center",
+            bbox_to_anchor=(0.5, y / height),
+            ncol=3,
+            frameon=False,
+            fontsize=9,
+        )
 
 
 def _any(summary: Summary, places: Sequence[Place], name: str, metric: str) -> bool:
@@ -85,7 +98,7 @@ def _panel(panel: Axes, summary: Summary, place: Place, metric: str) -> None:
     panel.xaxis.set_major_formatter(ScalarFormatter())
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.margins(y=0.35)
-    panel.set_title(f"{place[0]}, {place[1]}", fontsize=10)
+    panel.set_title(f"{place[0]}, {PARTS[place[1]]}", fontsize=10)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.25)
     for side in ("top", "right"):

@@ -9,13 +9,12 @@ from pathlib import Path
 from nlu.pipelines import PIPELINES
 from nlu.places import ROOT
 from nlu.store import Store
-from nlu.summary import Group, Place, Summary
+from nlu.summary import PARTS, Group, Place, Summary
 from nlu.targets import judge
 
 PAGE = ROOT / "docs" / "nlu.md"
 MIB = 2**20
 NOTHING = "–"
-PARTS = {"5shot": "5-shot", "10shot": "10-shot", "full": "full", "split": "bot"}
 PLOTS = {
     "nlu-intents.png": ("intent_accuracy", "Intent accuracy against the time of one message"),
     "nlu-entities.png": ("span_f1", "Span F1 against the time of one message"),

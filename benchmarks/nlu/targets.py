@@ -66,8 +66,7 @@ def judge(summary: Summary) -> Iterator[Judgement]:
         yield _at_least(summary, place, "span_f1", least)
     for place, margin in SPANS_ABOVE_DIET.items():
         yield _above_diet(summary, place, "span_f1", margin)
-    yield _at_least(summary, OUT_OF_SCOPE, "auroc_out_of_scope", 100 * LEAST_AUROC)
-    yield _above_diet(summary, OUT_OF_SCOPE, "auroc_out_of_scope", 100 * AUROC_ABOVE_DIET)
+    yield from _out_of_scope(summary)
     for place in FULL:
         ece = summary.mean(place, OURS, "ece")
         yield _judgement(
@@ -83,10 +82,22 @@ def judge(summary: Summary) -> Iterator[Judgement]:
             if lost is not None:
                 reached = round(lost, 3) <= MOST_LOST_TO_INT8
                 target = f"at most {MOST_LOST_TO_INT8} below float"
-                yield _judgement(place, f"{NAMES[metric]}, int8", target, -lost, "{:+.2f}", reached)
+                yield _judgement(
+                    place, f"{NAMES[metric]}, int8", target, -round(lost, 2) + 0.0, "{:+.2f}", reached
+                )
 
 
-NAMES = {"intent_accuracy": "intents", "span_f1": "span F1", "auroc_out_of_scope": "AUROC"}
+def _out_of_scope(summary: Summary) -> Iterator[Judgement]:
+    value = summary.mean(OUT_OF_SCOPE, OURS, "auroc_out_of_scope")
+    reached = value is not None and value >= LEAST_AUROC
+    yield _judgement(OUT_OF_SCOPE, "AUROC", f"at least {LEAST_AUROC}", value, "{:.3f}", reached)
+    points = _difference(summary, OUT_OF_SCOPE, "auroc_out_of_scope", OURS, DIET)
+    gain = None if points is None else points / 100
+    reached = gain is not None and gain >= AUROC_ABOVE_DIET
+    yield _judgement(OUT_OF_SCOPE, "AUROC", f"above DIET by {AUROC_ABOVE_DIET}", gain, "{:+.3f}", reached)
+
+
+NAMES = {"intent_accuracy": "intents", "span_f1": "span F1"}
 
 
 def _judgement(

@@ -82,6 +82,7 @@ def test_scores_hold_no_text() -> None:
     assert figures["auroc_out_of_scope"] == 1
     assert figures["ece"] == pytest.approx(0.1)
     assert all(isinstance(value, float) for value in figures.values())
+    assert "span_f1" not in scores(rows, answers, [], entities=False)  # of a pipeline without entities
 
 
 def record(pipeline: str, place: str = "hwu64/full", seed: int = 7, **figures: object) -> dict:
@@ -115,6 +116,16 @@ def test_targets_are_met_missed_or_open() -> None:
     assert found["hwu64/full", "intents", "above DIET"] == "**missed**"
     assert found["banking77/full", "intents", "at least 93"] == "not measured"
     assert found["hwu64/full", "ECE", "at most 0.04"] == "met"
+
+
+def test_out_of_scope_targets() -> None:
+    pair = [
+        record("ours-int8", "clinc150/full", auroc_out_of_scope=0.96),
+        record("diet", "clinc150/full", auroc_out_of_scope=0.94),
+    ]
+    found = verdicts(summary(*pair))
+    assert found["clinc150/full", "AUROC", "at least 0.95"] == "met"
+    assert found["clinc150/full", "AUROC", "above DIET by 0.03"] == "**missed**"
 
 
 def test_training_times_are_in_units_of_each_runs_reference() -> None:
