@@ -35,4 +35,4 @@ def in_words(seconds: Sequence[float | None]) -> str:
     words = (
         f"about {minutes // 60} h {minutes % 60:02} min" if minutes >= 60 else f"about {max(1, minutes)} min"
     )
-    return f"{words} and {unknown} cells without a precedent" if unknown else words
+    return f"{words} and {unknown} without a precedent" if unknown else words

@@ -10,7 +10,7 @@ from nlu.pipelines import PIPELINES
 from nlu.places import ROOT
 from nlu.store import Store
 from nlu.summary import PARTS, Group, Place, Summary
-from nlu.targets import judge
+from nlu.targets import OURS, judge
 
 PAGE = ROOT / "docs" / "nlu.md"
 MIB = 2**20
@@ -115,14 +115,15 @@ def _origin(summary: Summary) -> str:
     machines = sorted({record["machine"]["processor"] for record in records})
     versions = sorted({record["machine"]["sqz-nlu"] for record in records})
     busy = sum(group.beside_other_work for group in summary.groups())
-    text = (
-        f"Processor: {', '.join(machines)}. sqz-nlu {', '.join(versions)}. {len(records)} cells are measured."
-    )
+    text = f"Processor: {', '.join(machines)}. sqz-nlu {', '.join(versions)}. Cells measured: {len(records)}."
     sources = {record["key"]["source"] for record in records if "source" in record["key"]}
     if len(sources) > 1:
         text += f" Our pipelines' cells come from {len(sources)} states of the code."
     if busy:
         text += " Times marked ~ were measured beside other work: accuracy does not depend on that, times do."
+    if seconds := sorted(record["train_s"] for record in summary.references.values()):
+        spread = f"{seconds[0]:.0f}" if len(seconds) == 1 else f"{seconds[0]:.0f} to {seconds[-1]:.0f}"
+        text += f" The reference took {spread} s in {len(seconds)} {'run' if len(seconds) == 1 else 'runs'}."
     refused = [g for g in summary.groups() if any(_refused(r) for r in g.records)]
     if refused:
         text += (
@@ -142,10 +143,12 @@ def _refused(record: dict) -> bool:
 
 
 def _judgements(summary: Summary) -> str:
-    rows = [
-        f"| {_place(one.place)} | {one.what} | {one.target} | {one.seen or NOTHING} | {one.verdict} |"
-        for one in judge(summary)
-    ]
+    rows = []
+    for one in judge(summary):
+        group = summary.group(one.place, OURS)
+        missing = f" ({group.seeds_missing})" if group and group.seeds_missing and one.seen else ""
+        seen = f"{one.seen or NOTHING}{missing}"
+        rows.append(f"| {_place(one.place)} | {one.what} | {one.target} | {seen} | {one.verdict} |")
     head = "## Targets\n\nOf SqueezeBertClassifier, as it is by default.\n\n"
     return head + "\n".join(["| data | what | target | measured | |", "|---|---|---|---:|---|", *rows])
 
@@ -177,8 +180,9 @@ def _shown(
         text = form.format(scale * _mean(group, metric))
         if time:
             return f"~{text}" if group.beside_other_work else text
-        several = spread and len(group.values(metric)) > 1
-        return f"{text} ± {form.format(scale * group.spread(metric))}" if several else text
+        if spread and len(group.values(metric)) > 1:
+            text += f" ± {form.format(scale * group.spread(metric))}"
+        return f"{text} ({group.seeds_missing})" if spread and group.seeds_missing else text
 
     return cell
 

@@ -36,6 +36,12 @@ class Group:
         return statistics.stdev(self.values(metric)) if len(self.values(metric)) > 1 else 0.0
 
     @property
+    def seeds_missing(self) -> str:
+        """Such as `1 of 3 seeds` where some are not measured yet; else empty."""
+        planned = PIPELINES[self.records[0]["pipeline"]].seeds[self.records[0]["part"] == "full"]
+        return f"{len(self.records)} of {planned} seeds" if len(self.records) < planned else ""
+
+    @property
     def beside_other_work(self) -> bool:
         """Whether that holds for one of them."""
         return any(map(was_busy, self.records))
@@ -57,7 +63,7 @@ class Summary:
             if record["pipeline"] in PIPELINES:
                 gathered[(record["dataset"], record["part"]), record["pipeline"]].append(record)
         self._groups = {key: Group(tuple(found)) for key, found in gathered.items()}
-        self._references = references
+        self.references = references
 
     def __bool__(self) -> bool:
         return bool(self._groups)
@@ -96,7 +102,7 @@ class Summary:
         group = self.group(place, pipeline)
         if group is None:
             return None
-        units = [self._references.get(record["run"], {}).get("train_s") for record in group.records]
+        units = [self.references.get(record["run"], {}).get("train_s") for record in group.records]
         if None in units:
             return None
         return statistics.mean(r["train_s"] / unit for r, unit in zip(group.records, units, strict=True))

@@ -151,7 +151,9 @@ def test_the_page_marks_times_beside_other_work() -> None:
     busy = {"start": [0.5, 0, 0], "end": [4.0, 0, 0]}
     made = page(summary(record("ours-int8"), record("diet", load_average=busy, train_s=1234.0)))
     assert "| hwu64, full | ~1,234 | 10 |" in made
-    assert "| hwu64, full | 90.0 | 90.0 |" in made
+    assert "| hwu64, full | 90.0 | 90.0 (1 of 2 seeds) |" in made
+    both = page(summary(record("ours-int8"), record("ours-int8", seed=8, intent_accuracy=0.91)))
+    assert "| hwu64, full | 90.5 ± 0.7 |" in both
     pinned = {"cores": 2, "usable": 1, "OMP_NUM_THREADS": "1"}
     assert "| ~10 |" in page(summary(record("ours-int8", threads=pinned)))
 
@@ -175,7 +177,7 @@ def test_durations_come_from_records() -> None:
     assert duration(Cell("diet", "snips", "full", 7), 2000, records) == 1200
     assert duration(Cell("diet", "carbon-bot", "split", 7), 50, records) == 200  # no less than the shortest
     assert duration(Cell("teacher", "hwu64", "full", 7), 1000, records) is None
-    assert in_words([600.0, None]) == "about 10 min and 1 cells without a precedent"
+    assert in_words([600.0, None]) == "about 10 min and 1 without a precedent"
     assert in_words([3000.0, 1200.0]) == "about 1 h 10 min"
     assert in_words([None]) == "no idea how long"
 
