@@ -85,9 +85,10 @@ class Run:
         order = Order(cell.pipeline, cell.dataset, cell.part, cell.seed, self.sources.to_dict(), out, facts)
         return self._process(order, cell.file.removesuffix(".json"))
 
-    def seconds(self, cell: Cell) -> float | None:
-        """About how long a cell takes."""
-        return duration(cell, self.states.place(cell.dataset, cell.part)[1], list(self.store.records()))
+    def seconds(self, cells: Sequence[Cell]) -> list[float | None]:
+        """About how long each of the cells takes."""
+        records = list(self.store.records())
+        return [duration(cell, self.states.place(cell.dataset, cell.part)[1], records) for cell in cells]
 
     def _process(self, order: Order, name: str) -> bool:
         """Runs an order; the process ends with this one, whatever ends it."""
@@ -141,8 +142,8 @@ def run(arguments: argparse.Namespace) -> int:
     if pending and not arguments.no_reference and not this.reference():
         return 1
     for turn, cell in enumerate(pending, 1):
-        this_one, rest = this.seconds(cell), [this.seconds(other) for other in pending[turn - 1 :]]
-        _say(f"[{turn}/{len(pending)}] {cell}: {in_words([this_one])}; all that is left: {in_words(rest)}")
+        rest = this.seconds(pending[turn - 1 :])
+        _say(f"[{turn}/{len(pending)}] {cell}: {in_words(rest[:1])}; all that is left: {in_words(rest)}")
         started = time.perf_counter()
         if not this.measure(cell):
             failed.append(cell)

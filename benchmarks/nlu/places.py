@@ -6,7 +6,7 @@ import functools
 import hashlib
 import subprocess
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +83,20 @@ class States:
                 cell.seed, _label(self._sources.encoder), _label(self._sources.teacher)
             ),
             "data": self.place(cell.dataset, cell.part)[0],
-            "packages": {name: version(name) for name in pipeline.packages},
+            "packages": {name: _version(name) for name in pipeline.packages},
         }
         if pipeline.ours:
             key["source"] = source_digest()
             key["encoder"] = _encoder_digest(self._sources.encoder)
         return key
+
+
+def _version(package: str) -> str | None:
+    """TensorFlow goes by other names on some machines; then the machine's folder tells them apart."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _label(name: str) -> str:
