@@ -44,7 +44,10 @@ def draw(summary: Summary, places: Sequence[Place], metric: str, title: str, pat
         panel.set_axis_off()
     figure.suptitle(f"{title}, %", fontsize=13)
     figure.tight_layout(rect=(0, FOOT / height, 1, 1))
-    figure.text(0.5, (FOOT - 0.15) / height, "one message in Rasa, median ms (log)", ha="center", fontsize=10)
+    label = "one message in Rasa, median ms (log)"
+    if any(group.beside_other_work for group in summary.groups()):
+        label += "; some were measured beside other work, see the tables"
+    figure.text(0.5, (FOOT - 0.15) / height, label, ha="center", fontsize=10)
     _keys(figure, [name for name in summary.pipelines() if _any(summary, places, name, metric)])
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
