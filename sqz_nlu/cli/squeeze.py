@@ -46,6 +46,13 @@ def add(verbs: Verbs) -> None:
     verb.add_argument(
         "--pooled-weight", type=float, default=2.0, help="of the sentence vector in the loss (default 2)"
     )
+    verb.add_argument(
+        "--quantization-aware",
+        type=float,
+        default=0.25,
+        metavar="SHARE",
+        help="of the steps, the last ones, in which products round as the int8 graph does (default 0.25)",
+    )
     verb.add_argument("--seed", type=int, default=7, help="of order and initial values (default 7)")
     verb.add_argument("--checkpoint-minutes", type=float, default=5.0, help="between checkpoints (default 5)")
     verb.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default auto")

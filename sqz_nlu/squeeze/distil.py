@@ -142,7 +142,8 @@ class Distillation:
         Raises:
             SqueezeError: another process has ended.
         """
-        rows = self.batches[self.step]
+        steps, rows = len(self.batches), self.batches[self.step]
+        self.student.set_rounding(self.step >= round(steps * (1.0 - self.options.quantization_aware)))
         whole = BatchSize(int(self.corpus.lengths[rows].sum()), len(rows))
         losses = self._gradients(rows[self.team.rank :: self.team.size], whole)
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)

@@ -53,6 +53,7 @@ class SqueezeOptions:
         max_length: longest sentence in tokens; longer ones are cut.
         learning_rate: AdamW's peak, reached after the warm-up, then cosine to zero.
         warmup: share of the steps that warm up.
+        quantization_aware: share of the steps, the last ones, in which products round as the int8 graph does.
         pooled_weight: weight of the cosine distance of mean-pooled embeddings in the loss.
         seed: seed of the order of the text.
         checkpoint_minutes: how often progress is written.
@@ -78,6 +79,7 @@ class SqueezeOptions:
     max_length: int = 48
     learning_rate: float = 1.5e-3
     warmup: float = 0.02
+    quantization_aware: float = 0.25
     pooled_weight: float = 2.0
     seed: int = 7
     checkpoint_minutes: float = 5.0
@@ -92,6 +94,10 @@ class SqueezeOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SqueezeError(f"{name} is {value}; expected 1 or more.")
+        if not 0 <= self.quantization_aware <= 1:
+            raise SqueezeError(
+                f"quantization_aware is {self.quantization_aware}; expected a share of the steps from 0 to 1."
+            )
         if not self.pooled_weight >= 0:
             raise SqueezeError(f"pooled_weight is {self.pooled_weight}; expected 0 or more.")
         if self.max_length < 3 or self.batch_tokens < self.max_length:
