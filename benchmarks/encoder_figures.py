@@ -7,17 +7,19 @@ one text at a time, as in use: activations of a batch would share their scale.
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from common import read_jsonl
-from probe import DATASETS, PARTS, Embed, accuracy
+from probe import DATASETS
 from tokenizers import Tokenizer
 
-if TYPE_CHECKING:
-    from sqz_nlu.encoder.model import SqueezeBertEncoder
+from sqz_nlu.encoder.model import SqueezeBertEncoder
+from sqz_nlu.errors import SqueezeError
+from sqz_nlu.squeeze.probe import PARTS, TEST, Embed, Task, probe, read_examples
 
 SHIPPED = ("model.onnx", "tokenizer.json")
 
@@ -27,20 +29,22 @@ class Corpus:
 
     Args:
         data: the folder of data sets.
-        shots: keys of ``probe.PARTS``.
+        shots: keys of ``sqz_nlu.squeeze.probe.PARTS``.
         cache: folder for embeddings that are the same in every run; ``None`` keeps none.
     """
 
     def __init__(self, data: Path, shots: Sequence[str], cache: Path | None = None) -> None:
         self.cache = cache
-        self.tasks = []
-        for dataset in DATASETS:
-            test = read_jsonl(data / dataset / "test.jsonl")
-            for part in shots:
-                train = read_jsonl(data / dataset / f"{PARTS[part]}.jsonl")
-                self.tasks.append((dataset, part, train, test))
-        tests = {example["text"] for _, _, _, test in self.tasks for example in test}
-        trains = {example["text"] for _, _, train, _ in self.tasks for example in train}
+        self.tasks = [
+            Task(name, part, data / name / PARTS[part], data / name / TEST)
+            for name in DATASETS
+            for part in shots
+        ]
+        try:
+            tests = {text for task in self.tasks for text, _ in read_examples(task.test)}
+            trains = {text for task in self.tasks for text, _ in read_examples(task.train)}
+        except SqueezeError as error:
+            sys.exit(f"{error} Give --data a folder with the data sets named in docs/benchmarks.md.")
         self.texts = [*sorted(tests), *sorted(trains - tests)]
         self.held_out = len(tests)
         self.rows = {text: row for row, text in enumerate(self.texts)}
@@ -56,14 +60,9 @@ class Corpus:
             np.save(path, embed(self.texts))
         return np.load(path)
 
-    def probe(self, vectors: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-        """Accuracy of each embedder, in percent, for each data set and number of examples."""
-        lookups = {name: self._lookup(matrix) for name, matrix in vectors.items()}
-        return [
-            {"data": dataset, "shots": shots}
-            | {name: round(accuracy(embed, train, test), 2) for name, embed in lookups.items()}
-            for dataset, shots, train, test in self.tasks
-        ]
+    def probe(self, vectors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """What `sqz_nlu.squeeze.probe.probe` returns for embeddings ``[texts, hidden]`` by name."""
+        return probe({name: self._lookup(matrix) for name, matrix in vectors.items()}, self.tasks)
 
     def _lookup(self, matrix: np.ndarray) -> Embed:
         return lambda texts: matrix[[self.rows[text] for text in texts]]
@@ -91,10 +90,20 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.mean((first * second).sum(1) / lengths))
 
 
-def channel_order(encoder: SqueezeBertEncoder, teacher: SqueezeBertEncoder) -> np.ndarray:
-    """The teacher's number of each channel of a student: squeezing renumbers them, see `squeeze.ordering`.
+def recorded_order(folder: Path) -> list[int]:
+    """The teacher's number of each channel of a squeezed encoder, from its ``squeeze.json``."""
+    record = json.loads((folder / "squeeze.json").read_text("utf-8"))
+    if "order" not in record:
+        raise SystemExit(f"{folder} is of an older make, without the order of channels. Delete it.")
+    channels: list[int] = record["order"]["channels"]
+    return channels
 
-    The position table, which squeezing leaves as it is, tells which is which.
+
+def channel_order(encoder: SqueezeBertEncoder, teacher: SqueezeBertEncoder) -> np.ndarray:
+    """The teacher's number of each channel of a student without a record: the embedded encoder.
+
+    Squeezing renumbers channels, see `squeeze.ordering`. The position table, which it leaves as it is, tells
+    which is which.
     """
 
     def columns(model: SqueezeBertEncoder) -> np.ndarray:

@@ -67,27 +67,31 @@ def make(row: str, corpus: Path, tokens: int, work: Path) -> Path:
 
 def measure(row: str, folder: Path | None, data: Path, shots: Sequence[str], work: Path) -> dict[str, Any]:
     """The accuracy and the cost of one row; ``folder`` is `None` for the embedded encoder and the teacher."""
-    from encoder_figures import Corpus, channel_order, cosine, cost, means, one_by_one
-    from probe import bundle_embedder, teacher_embedder, torch_embedder
+    import torch
+    from encoder_figures import Corpus, channel_order, cosine, cost, means, one_by_one, recorded_order
 
+    from sqz_nlu import Interpreter
     from sqz_nlu.encoder.load import load_encoder, load_tokenizer
     from sqz_nlu.encoder.source import find_encoder
     from sqz_nlu.runtime.bundle import EMBEDDED_FOLDER
     from sqz_nlu.squeeze.convert import load_teacher
+    from sqz_nlu.squeeze.probe import torch_embedder
 
+    cpu = torch.device("cpu")
     corpus = Corpus(data, shots, work)
-    teacher = corpus.vectors(teacher_embedder(TEACHER), TEACHER)
+    network, pieces = load_teacher(TEACHER)
+    teacher = corpus.vectors(torch_embedder(network, pieces, cpu), TEACHER)
     if row == FLOAT_TEACHER:
-        cells = corpus.probe({"teacher": teacher})
+        cells = corpus.probe({"teacher": teacher})["cells"]
         return {"cells": cells, "means": means(cells, ["teacher"])}
     bundle = EMBEDDED_FOLDER if folder is None else folder / "bundle"
     source = find_encoder("embedded" if folder is None else folder)
     encoder = load_encoder(source)
-    exact = corpus.vectors(torch_embedder(encoder, load_tokenizer(source)))
-    int8 = corpus.vectors(one_by_one(bundle_embedder(str(bundle))))
-    cells = corpus.probe({"int8": int8, "float": exact})
+    exact = corpus.vectors(torch_embedder(encoder, load_tokenizer(source), cpu))
+    int8 = corpus.vectors(one_by_one(Interpreter.load(bundle).embed))
+    cells = corpus.probe({"int8": int8, "float": exact})["cells"]
     tests = slice(0, corpus.held_out)
-    teacher = teacher[:, channel_order(encoder, load_teacher(TEACHER)[0])]
+    teacher = teacher[:, channel_order(encoder, network) if folder is None else recorded_order(folder)]
     return {
         **cost(encoder, bundle),
         "pooled_distance": round(1 - cosine(exact[tests], teacher[tests]), 4),

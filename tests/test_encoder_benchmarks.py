@@ -28,6 +28,7 @@ def figures(int8: float = 80.0) -> dict:
     cell = {"data": "hwu64", "shots": "10", "teacher": 90.0, "float": 81.0, "int8": int8, "words": 70.0}
     return {
         "cells": [cell, {**cell, "shots": "5"}],
+        "share_of_teacher": int8 / 90.0,
         "cosine_int8_float": 0.9991,
         "cosine_int8_teacher": 0.9,
         "parameters": 15_000_000,
@@ -76,10 +77,22 @@ def test_embeddings_are_probed_by_text_and_compared_by_cosine(load, tmp_path: Pa
     assert calls == [1, 1, 1, 1]
     assert np.array_equal(corpus.vectors(embed, "name"), first)
     assert len(calls) == 4
-    cells = corpus.probe({"good": first, "swapped": first * 0 + first[:1]})
+    cells = corpus.probe({"good": first, "swapped": first * 0 + first[:1]})["cells"]
     assert measures.means(cells, ["good", "swapped"]) == {"good": {"5": 100.0}, "swapped": {"5": 50.0}}
     assert measures.cosine(first, first) == pytest.approx(1)
     assert measures.cosine(first, first[:, ::-1]) == pytest.approx(0)
+    with pytest.raises(SystemExit, match=r"train_10shot\.jsonl.*Give --data a folder"):
+        measures.Corpus(tmp_path, ["10"])
+
+
+def test_channels_are_those_on_record(load, tmp_path: Path) -> None:
+    measures = load("encoder_figures")
+    record = tmp_path / "squeeze.json"
+    record.write_text(json.dumps({"order": {"kept": 0.5, "channels": [1, 0]}}))
+    assert measures.recorded_order(tmp_path) == [1, 0]
+    record.write_text("{}")
+    with pytest.raises(SystemExit, match="Delete it"):
+        measures.recorded_order(tmp_path)
 
 
 def test_the_reference_graph_runs_and_times_are_ratios_to_it(load) -> None:

@@ -46,9 +46,15 @@ def load_teacher(name: str) -> tuple[SqueezeBertEncoder, Tokenizer]:
         SqueezeError: the checkpoint is not BERT-like.
         EncoderError: it cannot be found or read.
     """
-    folder = _package_folder(name)
-    source = _find_teacher(name if folder is None else str(folder))
-    stored = AutoConfig.from_pretrained(source.folder, local_files_only=True)
+    source = find_teacher(name)
+    try:
+        stored = AutoConfig.from_pretrained(source.folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise SqueezeError(
+            f"The config.json of the teacher '{name}' cannot be used ({first_line}). Only checkpoints with "
+            "BERT's layers (model_type 'bert') can be converted."
+        ) from error
     if stored.model_type != "bert":
         raise SqueezeError(
             f"The teacher '{name}' has model_type '{stored.model_type}'; expected 'bert'. Only "
@@ -76,9 +82,18 @@ def _package_folder(name: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _find_teacher(name: str) -> EncoderSource:
+def find_teacher(name: str) -> EncoderSource:
+    """The files of a teacher.
+
+    Args:
+        name: a folder, ``package/sub/folder`` inside an installed package, or a hub id.
+
+    Raises:
+        SqueezeError: it cannot be found, or lacks a file.
+    """
+    folder = _package_folder(name)
     try:
-        return find_encoder(name)
+        return find_encoder(name if folder is None else folder)
     except EncoderError as error:
         raise SqueezeError(
             f"No teacher was found under '{name}'. Expected a folder with config.json, "
