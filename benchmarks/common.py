@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+# What decides how fast 8-bit products are, as the kernel names it.
+_INSTRUCTIONS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -28,6 +30,8 @@ def machine() -> dict[str, Any]:
             line.split(":")[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
         ]
         processor = f"{len(names)} x {names[0]}" if names else processor
+        flags = set(cpuinfo.read_text().split())
+        processor = ", ".join([processor, *(name for name in _INSTRUCTIONS if name in flags)])
     packages = ("sqz-nlu", "onnxruntime", "tokenizers", "numpy", "torch", "rasa", "scikit-learn")
     return {
         "processor": processor,

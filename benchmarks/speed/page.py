@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "speed.json"
 PAGE, README = ROOT / "docs" / "speed.md", ROOT / "README.md"
 BARS, CURVES = "speed.png", "speed-growth.png"
-BEGIN, END = "<!-- from benchmarks/results/speed.json -->", "<!-- end -->"
+BEGIN, END = "<!-- speed -->", "<!-- end -->"
 Parts = Mapping[str, Any]
 
 
