@@ -62,7 +62,7 @@ def card(
         "",
         "## How it was made",
         "",
-        f"`sqz-nlu squeeze` (the recipe is `make encoder`), {making(record)}",
+        f"Made by `sqz-nlu squeeze`; the recipe is `make encoder`. {making(record)}",
         "",
         "The text is sentences of these collections, unlabelled, in random order. Texts equal to a development or",
         "test text of the benchmarks below were removed beforehand.",

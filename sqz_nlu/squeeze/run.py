@@ -103,7 +103,11 @@ def _train(run: Distillation, events: EventLog, progress: bool) -> None:
     started = saved = time.monotonic()
     before, steps = run.seconds, len(run.batches)
     bar = tqdm(
-        total=run.planned_tokens, initial=run.tokens, unit="tok", unit_scale=True, disable=not progress
+        total=run.planned_tokens,
+        initial=run.tokens,
+        unit="tok",
+        unit_scale=True,
+        disable=not (progress and steps),
     )
     with _StopSignals() as stop, bar:
         while run.step < steps:

@@ -14,6 +14,7 @@ from transformers import BertModel, SqueezeBertConfig, SqueezeBertModel
 from sqz_nlu.encoder.load import load_encoder
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import EncoderError, OptionError, SqueezeError
+from sqz_nlu.squeeze import distil
 from sqz_nlu.squeeze.convert import copy_teacher, kept_layers, load_teacher, new_student
 from sqz_nlu.squeeze.corpus import plan_batches, read_lines, tokenize
 from sqz_nlu.squeeze.distil import Distillation
@@ -126,7 +127,10 @@ def test_bad_input_is_one_clear_line(teacher: Path, corpus: Path, tmp_path: Path
         options(teacher, corpus, tmp_path, pooled_weight=-1.0)
 
 
-def test_without_training_tokens_the_first_weights_stay(teacher: Path, corpus: Path, tmp_path: Path) -> None:
+def test_without_training_tokens_the_first_weights_stay(
+    teacher: Path, corpus: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(distil, "_FIT_TOKENS", 3000)  # a sample of the real size takes seconds
     settings = options(teacher, corpus, tmp_path / "out", tokens=0)
     begun = Distillation(settings)
     begun.begin()
