@@ -25,7 +25,7 @@ from sqz_nlu.training.schedule import Plan, Schedule, make_plan, new_optimizer
 
 logger = logging.getLogger(__name__)
 
-_BATCH_OF_CENTRES = 64
+_BATCH_OF_FEATURES = 64
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def train(
         rows: the examples; at least one.
         options: training options.
         events: receives losses, scores and rates.
-        earlier: what is known of the training whose weights ``network`` holds; ``None`` starts the heads
-            from the centres of their examples.
+        earlier: what is known of the training whose weights ``network`` holds; ``None`` starts the intent
+            head as logistic regression on the encoder as it is.
 
     Raises:
         OptionError: the device is not there.
@@ -91,7 +91,7 @@ def train(
         kept, held = [rows[i] for i in plan.kept], [rows[i] for i in plan.held]
         network.to(device).eval()
         if earlier is None:
-            network.initialise_intents(b.to(device) for b in ordered_batches(kept, _BATCH_OF_CENTRES))
+            network.initialise_intents(b.to(device) for b in ordered_batches(kept, _BATCH_OF_FEATURES))
         run = _Run(network, options, plan, rng, device, events or EventLog(None))
         _announce(plan, len(rows), options, device, earlier is not None)
         try:
