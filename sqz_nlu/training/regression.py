@@ -42,10 +42,10 @@ def fit_classes(
         logits = F.linear(centred, _SCALE * weight, bias)
         logits = logits if outputs is None else outputs(logits)
         value = F.cross_entropy(logits, classes) + _PENALTY * (_SCALE * weight).square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
     with torch.enable_grad():
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
+        optimizer.step(loss)
     found = _SCALE * weight.detach()
     return found, bias.detach() - found @ centre
