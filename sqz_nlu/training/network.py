@@ -112,8 +112,7 @@ class JointNetwork(nn.Module):
     def initialise_intents(self, batches: Iterable[Batch]) -> None:
         """Starts the intent head as logistic regression on what the encoder gives as it is.
 
-        Gradient descent then only has to refine what the encoder knows already, which is most of what a few
-        examples can teach.
+        Gradient descent then only has to refine what the encoder knows already.
         """
         features, intents = [], []
         for batch in batches:
