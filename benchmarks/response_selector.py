@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import rasa_default
 import structlog
 import yaml
 from common import read_jsonl, write_result
@@ -40,22 +41,8 @@ BOTS = ("carbon-bot", "rasa-example-responseselectorbot")
 FEW_SHOT = ("clinc150", "banking77")
 TEST_SHARE = 5  # one example in so many is held out
 PIPELINES = {
-    "rasa": """
-- name: WhitespaceTokenizer
-- name: RegexFeaturizer
-- name: LexicalSyntacticFeaturizer
-- name: CountVectorsFeaturizer
-- name: CountVectorsFeaturizer
-  analyzer: char_wb
-  min_ngram: 1
-  max_ngram: 4
-- name: ResponseSelector
-  epochs: 100
-""",
-    "ours": """
-- name: WhitespaceTokenizer
-- name: sqz_nlu.SqueezeBertResponseSelector
-""",
+    "rasa": [*rasa_default.FEATURIZERS, {"name": "ResponseSelector", "epochs": rasa_default.EPOCHS}],
+    "ours": [{"name": "WhitespaceTokenizer"}, {"name": "sqz_nlu.SqueezeBertResponseSelector"}],
 }
 Pairs = list[tuple[str, str]]  # text, response key
 
@@ -105,12 +92,11 @@ def few_shot_task(folder: Path) -> Task:
     return Task(f"{folder.name}, 10 examples a key", [(pairs("train_10shot"), pairs("test"))])
 
 
-def train(folder: Path, pipeline: str, pairs: Pairs, seed: int) -> tuple[Path, float]:
+def train(folder: Path, pipeline: rasa_default.Steps, pairs: Pairs, seed: int) -> tuple[Path, float]:
     """Trains with Rasa; returns the archive and the seconds it took."""
     from rasa.model_training import train_nlu
 
-    steps = yaml.safe_load(pipeline)
-    steps[-1]["random_seed"] = seed
+    steps = [*pipeline[:-1], {**pipeline[-1], "random_seed": seed}]
     by_key: dict[str, list[str]] = defaultdict(list)
     for text, key in pairs:
         by_key[key].append(text)

@@ -18,6 +18,7 @@ os.environ.setdefault("USE_TF", "0")
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.export.encoder import export_encoder
 from sqz_nlu.runtime.bundle import CARD, EMBEDDED_FOLDER, describe, read_bundle, write_bundle
+from sqz_nlu.squeeze.card import geometry, making, probe_table, text_table
 
 PROBE = Path(__file__).parent.parent / "benchmarks" / "results" / "probe.json"
 # Licence and public source of every text file that the recipe in the Makefile names.
@@ -47,15 +48,12 @@ def card(
     record: dict[str, Any], config: dict[str, Any], model_bytes: int, probe: dict[str, Any] | None
 ) -> str:
     """The card in Markdown."""
-    settings, last = record["settings"], record["history"][-1]
     lines = [
         "# The embedded encoder",
         "",
         "A SqueezeBERT for English utterances, distilled from all-MiniLM-L6-v2, as an int8 bundle without heads.",
         "",
-        f"- Geometry: {config['num_hidden_layers']} layers, {config['hidden_size']} wide, "
-        f"{config['num_attention_heads']} heads, {config['q_groups']} groups "
-        f"({config['post_attention_groups']} after attention), {config['vocab_size']} word pieces",
+        f"- Geometry: {geometry(config)}",
         f"- Size: model.onnx {model_bytes / 1e6:.1f} MB; products in 7 of 8 bits, embeddings in 8",
         "- Licence: Apache-2.0, as its teacher and this package",
         "- Teacher: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 10.6 M encoder parameters; the vocabulary",
@@ -63,44 +61,23 @@ def card(
         "",
         "## How it was made",
         "",
-        f"`sqz-nlu squeeze` (the recipe is `make encoder`), {record['tokens']:,} tokens in {record['steps']:,} steps of "
-        f"at most {settings['batch_tokens']} tokens, AdamW at {settings['learning_rate']}, seed {settings['seed']}, "
-        f"{record['seconds'] / 60:.0f} minutes on two busy CPU cores. Last losses: squared distance to the teacher over its "
-        f"variance, by layer, {', '.join(f'{x:.2f}' for x in last['layers'])}; cosine distance of the pooled embeddings "
-        f"{last['pooled']:.3f}.",
+        f"`sqz-nlu squeeze` (the recipe is `make encoder`), {making(record)}",
         "",
         "It was trained on sentences of these collections, unlabelled, in random order. Texts equal to a development or",
         "test text of the benchmarks below were removed beforehand.",
         "",
-        "| text | lines | licence |",
-        "|---|---:|---|",
+        *text_table(record["corpus_lines"], SOURCES),
     ]
-    for name, count in sorted(record["corpus_lines"].items(), key=lambda item: -item[1]):
-        licence, title = SOURCES[name.split(".")[0]]
-        lines.append(f"| {title} | {count:,} | {licence} |")
     if probe:
-        lines += [
-            "",
-            "## What it knows",
-            "",
-            "Frozen, mean-pooled, logistic regression (C = 30) on the unit-length embeddings; accuracy in percent on the test",
-            "part. The encoder runs as the int8 graph, the teacher in float32 (`make bench-probe`).",
-            "",
-            "| data | examples an intent | teacher | embedded encoder |",
-            "|---|---|---:|---:|",
-        ]
-        for cell in probe["cells"]:
-            lines.append(
-                f"| {cell['data']} | {cell['shots']} | {cell['teacher']:.1f} | {cell['encoder']:.1f} |"
-            )
-        share = 100 * probe["share_of_teacher"]
-        lines += ["", f"Over all rows it keeps {share:.1f}% of its teacher's accuracy."]
+        columns = {"teacher": "teacher", "encoder": "embedded encoder"}
+        lines += ["", "## What it knows", "", *probe_table(probe, columns)]
+        lines += ["", "The command is `make bench-probe`."]
     lines += [
         "",
         "## Limits",
         "",
-        "English only, lower-cased. Trained on sentences of up to 48 tokens; longer texts work but were not practised. It learned",
-        "from its teacher and from web text and carries their biases.",
+        f"English only, lower-cased. Trained on sentences of up to {record['settings']['max_length']} tokens; longer "
+        "texts work but were not practised. It learned from its teacher and from web text and carries their biases.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -12,6 +12,7 @@ from sqz_nlu.encoder import vocabulary
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
 from sqz_nlu.encoder.source import EncoderSource, find_encoder
 from sqz_nlu.errors import DataError
+from sqz_nlu.events import EventLog
 from sqz_nlu.export.lowering import HeadWeights
 from sqz_nlu.export.model import TrainedModel, export
 from sqz_nlu.export.parity import Gold, Parity
@@ -21,7 +22,6 @@ from sqz_nlu.runtime.patterns import Patterns, PatternWeights
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.checkpoint import Checkpoint, classes_of, digest, digests, trained_weights
 from sqz_nlu.training.dataset import encode_examples
-from sqz_nlu.training.events import EventLog
 from sqz_nlu.training.examples import Example, label_space
 from sqz_nlu.training.multi_intents import IntentParts, intent_parts, with_combinations
 from sqz_nlu.training.network import JointNetwork

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from transformers import SqueezeBertConfig
 from transformers.activations import ACT2FN
 
+from sqz_nlu.encoder.rounding import round_activations, round_weight
 from sqz_nlu.errors import EncoderError
 
 
@@ -26,6 +27,7 @@ class GroupedLinear(nn.Module):
     Attributes:
         weight: ``[out_features, in_features / groups, 1]``, as in ``torch.nn.Conv1d``.
         bias: ``[out_features]``.
+        rounded: whether products are computed with the 8 bits in which they ship.
     """
 
     def __init__(self, in_features: int, out_features: int, groups: int) -> None:
@@ -36,6 +38,7 @@ class GroupedLinear(nn.Module):
                 "channels. Choose a number of groups that divides both."
             )
         self.groups = groups
+        self.rounded = False
         self.weight = nn.Parameter(torch.empty(out_features, in_features // groups, 1))
         self.bias = nn.Parameter(torch.zeros(out_features))
         nn.init.normal_(self.weight, std=0.02)
@@ -48,12 +51,17 @@ class GroupedLinear(nn.Module):
         """Maps one ``[..., in_features / groups]`` tensor a group to its output."""
         biases = self.bias.chunk(self.groups)
         weights = self.group_weights()
-        return [F.linear(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=True)]
+        return [self._product(x, w, b) for x, w, b in zip(inputs, weights, biases, strict=True)]
+
+    def _product(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        if self.rounded:
+            x, weight = round_activations(x), round_weight(weight)
+        return F.linear(x, weight, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``[..., in_features]`` to ``[..., out_features]``."""
         if self.groups == 1:
-            return F.linear(x, self.weight.squeeze(-1), self.bias)
+            return self._product(x, self.weight.squeeze(-1), self.bias)
         return torch.cat(self.forward_groups(x.chunk(self.groups, dim=-1)), dim=-1)
 
 
@@ -201,6 +209,12 @@ class SqueezeBertEncoder(nn.Module):
                 module.p = hidden
             elif isinstance(module, SelfAttention):
                 module.dropout = attention
+
+    def set_rounding(self, rounded: bool) -> None:
+        """Says whether products are computed with the 8 bits in which they ship; gradients pass through."""
+        for module in self.modules():
+            if isinstance(module, GroupedLinear):
+                module.rounded = rounded
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor) -> list[Tensor]:
         """The embeddings' output and that of every layer, each ``[batch, tokens, hidden]``."""

@@ -65,14 +65,21 @@ class EncoderSource:
             if self.weights.name == MODEL:
                 stated = json.loads((self.folder / MANIFEST).read_text("utf-8")).get("language")
             else:
-                from huggingface_hub import metadata_load
-
-                stated = (metadata_load(self.folder / CARD) or {}).get("language")
-        except (ImportError, OSError, ValueError):
+                stated = self.card_metadata().get("language")
+        except (OSError, ValueError):
             return None
         if isinstance(stated, list) and len(stated) == 1:
             (stated,) = stated
         return stated if isinstance(stated, str) else None
+
+    def card_metadata(self) -> dict[str, Any]:
+        """What the head of the model card states, such as ``language`` and ``license``; empty without one."""
+        try:
+            from huggingface_hub import metadata_load
+
+            return metadata_load(self.folder / CARD) or {}
+        except (ImportError, OSError, ValueError):
+            return {}
 
     def fingerprint(self) -> str:
         """A SHA-256 over configuration, weights and tokenizer."""

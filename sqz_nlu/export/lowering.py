@@ -2,9 +2,12 @@
 
 Exporting the torch module would keep its grouped convolutions as ``Conv``, which ONNX Runtime does not
 run in signed 8 bits. This graph is written from the weights instead: a grouped convolution becomes one
-product for each group on a slice of the channels; query, key and value of a group are one product; where
-``intermediate`` and ``output`` have the same number of groups, each group's feed-forward network runs
+product for each group on a slice of the channels; query, key and value of a group are one product; the
+attention heads of a group look at nothing of the other groups, so groups are further texts to attention;
+where ``intermediate`` and ``output`` have the same number of groups, each group's feed-forward network runs
 through without joining the others; attention, GELU, and skip + LayerNorm are fused operators.
+
+The texts of a batch have the same number of tokens: there is no padding and nothing to mask.
 """
 
 from __future__ import annotations
@@ -54,9 +57,9 @@ def lower(
 ) -> onnx.ModelProto:
     """Builds the inference graph.
 
-    Inputs are ``input_ids`` and ``attention_mask``, both int32 ``[batch, tokens]``. Outputs are
-    ``embedding`` ``[batch, hidden]`` and, with the heads, ``intent_logits`` ``[batch, intents]`` and
-    ``word_logits`` ``[batch, tokens, classes]``.
+    The input is ``input_ids``, int32 ``[batch, tokens]``, without padding. Outputs are ``embedding``
+    ``[batch, hidden]`` and, with the heads, ``intent_logits`` ``[batch, intents]`` and ``word_logits``
+    ``[batch, tokens, classes]``.
 
     Args:
         config: the encoder's geometry.
@@ -82,7 +85,7 @@ def lower(
     if word_head is not None:
         arithmetic.product(graph, states, WORD_LOGITS, word_head.weight, word_head.bias)
         outputs.append((WORD_LOGITS, (*_STATE_SHAPE, len(word_head.weight))))
-    inputs = [(name, TensorProto.INT32, _STATE_SHAPE) for name in ("input_ids", "attention_mask")]
+    inputs = [("input_ids", TensorProto.INT32, _STATE_SHAPE)]
     return graph.model(inputs, outputs, f"sqz-nlu {__version__}")
 
 
@@ -121,38 +124,38 @@ class _Lowering:
         return self._skip_normalise(narrowed, attended, f"{prefix}.output.layernorm", states_name(index + 1))
 
     def mean_pool(self, states: str) -> str:
-        """The mean over real tokens, by element-wise operators: padding may hold anything finite."""
-        graph = self.graph
-        last = graph.constant("last_axis", np.array([-1], np.int64))
-        tokens = graph.constant("token_axis", np.array([1], np.int64))
-        mask = graph.add("Cast", ["attention_mask"], "pool.float", to=TensorProto.FLOAT)
-        mask = graph.add("Unsqueeze", [mask, last], "pool.mask")
-        masked = graph.add("Mul", [states, mask], "pool.masked")
-        total = graph.add("ReduceSum", [masked, tokens], "pool.sum", keepdims=0)
-        count = graph.add("ReduceSum", [mask, tokens], "pool.count", keepdims=0)
-        return graph.add("Div", [total, count], EMBEDDING)
+        """The mean over the tokens."""
+        return self.graph.add("ReduceMean", [states], EMBEDDING, axes=[1], keepdims=0)
 
     def _attention(self, states: str, layout: LayerLayout, name: str) -> str:
-        graph, width = self.graph, self.config.hidden_size
-        if layout.fused:
-            products = layout.query_key_value[0]
-            step = 3 * width // len(products)
-            groups = [
-                graph.split(part, 3, step, f"{part}.split")
-                for part in self._products(states, products, width)
-            ]
-            heads = [
-                graph.concat([group[kind] for group in groups], f"{name}.{label}")
-                for kind, label in enumerate(("query", "key", "value"))
-            ]
-        else:
-            heads = [self._project(states, products, width) for products in layout.query_key_value]
-        return graph.add_fused(
-            "MultiHeadAttention",
-            [*heads, "", "attention_mask"],
-            f"{name}.context",
-            num_heads=self.config.num_attention_heads,
-        )
+        width, heads = self.config.hidden_size, self.config.num_attention_heads
+        if not layout.fused:
+            inputs = [self._project(states, products, width) for products in layout.query_key_value]
+            return self._attend(inputs, heads, f"{name}.context")
+        products = layout.query_key_value[0]
+        groups = len(products)
+        parts = self._products(states, products, width)
+        if heads % groups == 0:
+            return self._attend_by_group(parts, heads // groups, name)
+        split = [self.graph.split(part, 3, 3 * width // groups, f"{part}.split") for part in parts]
+        inputs = [
+            self.graph.concat([group[kind] for group in split], f"{name}.{label}")
+            for kind, label in enumerate(("query", "key", "value"))
+        ]
+        return self._attend(inputs, heads, f"{name}.context")
+
+    def _attend_by_group(self, parts: list[str], heads: int, name: str) -> str:
+        """Attention over parts ``[batch, tokens, 3 * hidden / groups]``, stacked as texts of one batch."""
+        graph, width, groups = self.graph, self.config.hidden_size, len(parts)
+        stacked = graph.concat(parts, f"{name}.query_key_value", axis=0)
+        inputs = graph.split(stacked, 3, 3 * width // groups, f"{name}.query_key_value.split")
+        if groups == 1:
+            return self._attend(inputs, heads, f"{name}.context")
+        context = self._attend(inputs, heads, f"{name}.context.stacked")
+        return graph.concat(graph.unstack(context, groups), f"{name}.context")
+
+    def _attend(self, inputs: list[str], heads: int, output: str) -> str:
+        return self.graph.add_fused("MultiHeadAttention", inputs, output, num_heads=heads)
 
     def _feed_forward(self, attended: str, layout: LayerLayout, name: str) -> str:
         config = self.config
@@ -172,7 +175,8 @@ class _Lowering:
         if name not in _FUSED_ACTIVATIONS:
             known = ", ".join(sorted([*_FUSED_ACTIVATIONS, "relu"]))
             raise EncoderError(f"The encoder's hidden_act is '{name}'; expected one of {known}.")
-        return self.graph.add_fused(_FUSED_ACTIVATIONS[name], [x], f"{x}.active")
+        operator = _FUSED_ACTIVATIONS[name] if self.arithmetic.exact else "FastGelu"
+        return self.graph.add_fused(operator, [x], f"{x}.active")
 
     def _project(self, x: str, products: tuple[Product, ...], width: int) -> str:
         outputs = self._products(x, products, width)

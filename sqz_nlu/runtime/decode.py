@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -51,15 +53,23 @@ def rank_intents(
     """
     if not intents:
         return NO_INTENT, ()
-    confidence = np.exp(log_softmax(np.asarray(logits, np.float64) / temperature))
-    order = np.argsort(-confidence, kind="stable")
-    if ranking_length > 0:
-        order = order[:ranking_length]
-    kept = confidence[order]
-    if renormalize:
-        kept = kept / kept.sum()
-    ranking = tuple(Intent(intents[index], float(value)) for index, value in zip(order, kept, strict=True))
+    scores: Floats = np.asarray(logits, np.float64) / temperature
+    weights = np.exp(scores - scores.max())
+    order = _falling(scores, ranking_length or len(scores))
+    kept = weights[order]
+    kept /= kept.sum() if renormalize else weights.sum()
+    ranking = tuple(map(Intent, map(intents.__getitem__, order.tolist()), kept.tolist()))
     return ranking[0], ranking
+
+
+def _falling(scores: Floats, length: int) -> npt.NDArray[np.intp]:
+    """The places of the ``length`` highest scores in falling order, of equal ones the first."""
+    if length >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    last = len(scores) - length
+    candidates = np.flatnonzero(scores >= np.partition(scores, last)[last])
+    order: npt.NDArray[np.intp] = candidates[np.argsort(-scores[candidates], kind="stable")]
+    return order[:length]
 
 
 def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
@@ -81,33 +91,33 @@ def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
     Returns:
         Spans in order; they do not overlap.
     """
-    scores = log_softmax(logits)
-    words = len(scores)
-    if not words or not entities:
+    scores: Floats = np.asarray(logits, np.float64)
+    if not len(scores) or not entities:
         return []
     path = _greedy(scores, entities)
-    if path is None:
+    if path is None:  # a constant for each word, such as that of its softmax, does not change the best path
         outside, *blocks = np.split(scores, [1 + entities * k for k in range(4)], axis=1)
         begin, inner, last, unit = blocks
         path = _viterbi(outside[:, 0], begin, inner, last, unit)
-    if all(kind == "O" for kind, _ in path):
-        return []
-    of_type = np.exp(scores[:, 1:]).reshape(words, 4, entities).sum(1)
     spans, first = [], 0
     for word, (kind, entity) in enumerate(path):
         if kind in "BU":
             first = word
         if kind in "LU":
-            confidence = min(float(of_type[first : word + 1, entity].min()), 1.0)
-            spans.append(TaggedSpan(first, word, entity, confidence))
+            weights = np.exp(log_softmax(scores[first : word + 1]))
+            of_type = weights[:, entity + 1 :: entities].sum(1)  # B, I, L and U
+            spans.append(TaggedSpan(first, word, entity, min(float(of_type.min()), 1.0)))
     return spans
 
 
 def _greedy(scores: Floats, entities: int) -> list[tuple[str, int]] | None:
     """The likeliest tag of each word as prefix and type; ``None`` if they break BILOU's grammar."""
+    tags = scores.argmax(1).tolist()
+    if not any(tags):
+        return [("O", 0)] * len(tags)
     path: list[tuple[str, int]] = []
     inside: int | None = None
-    for tag in scores.argmax(1).tolist():
+    for tag in tags:
         kind, entity = ("O", 0) if tag == 0 else ("BILU"[(tag - 1) // entities], (tag - 1) % entities)
         continues = kind in "IL"
         if continues != (inside is not None) or (continues and entity != inside):
@@ -227,25 +237,32 @@ class EntityDecoder:
         if not labels.entities or not words:
             return ()
         values = np.asarray(logits, np.float64)
-        tags, roles = len(labels.tags), len(labels.role_classes)
-        entity_logits, role_logits, group_logits = np.split(values, [tags, tags + roles], axis=1)
+        tags, roles = self._columns
         if labels.bilou:
-            spans = decode_bilou(entity_logits, len(labels.entities))
+            spans = decode_bilou(values[:, :tags], len(labels.entities))
         else:
-            spans = decode_plain(entity_logits)
-        kept_apart = {labels.entities.index(name) for name in labels.touching}
-        spans = merge_touching(spans, kept_apart)
+            spans = decode_plain(values[:, :tags])
         found = []
-        for whole in spans:
+        for whole in merge_touching(spans, self._kept_apart):
             name = labels.entities[whole.entity]
             split = self.split_by_comma.get(name, self.split_default)
             for span in split_at_commas(whole, words, text) if split else [whole]:
-                rows = slice(span.first, span.last + 1)
-                role = _classify(role_logits[rows], labels.role_classes, labels.roles_of.get(name))
-                group = _classify(group_logits[rows], labels.group_classes, labels.groups_of.get(name))
+                rows = values[span.first : span.last + 1]
+                role = _classify(rows[:, tags:roles], labels.role_classes, labels.roles_of.get(name))
+                group = _classify(rows[:, roles:], labels.group_classes, labels.groups_of.get(name))
                 start, end = words[span.first][0], words[span.last][1]
                 found.append(Entity(name, start, end, text[start:end], span.confidence, *role, *group))
         return tuple(found)
+
+    @cached_property
+    def _columns(self) -> tuple[int, int]:
+        """Where the tags end and where the roles end."""
+        tags = len(self.labels.tags)
+        return tags, tags + len(self.labels.role_classes)
+
+    @cached_property
+    def _kept_apart(self) -> frozenset[int]:
+        return frozenset(self.labels.entities.index(name) for name in self.labels.touching)
 
 
 def _classify(
@@ -254,12 +271,12 @@ def _classify(
     """The role or group of a span: the class, among those its type was seen with, of highest mean
     log-probability over the span's words; ``(None, None)`` when that is "none".
     """
-    if not classes or not seen:
+    if not classes or not seen or seen == (None,):
         return None, None
     allowed = [index for index, name in enumerate(classes) if name in seen]
-    if not allowed or seen == (None,):
+    if not allowed:
         return None, None
     scores = log_softmax(log_softmax(logits).mean(0)[allowed])
     best = int(scores.argmax())
     name = classes[allowed[best]]
-    return (None, None) if name is None else (name, float(np.exp(scores[best])))
+    return (None, None) if name is None else (name, math.exp(scores[best]))

@@ -41,8 +41,11 @@ class GraphSession:
             outputs: names of the outputs wanted.
             ids: token ids, ``[batch, tokens]``.
         """
-        mask = np.ones_like(ids)
-        return list(self._session().run(outputs, {"input_ids": ids, "attention_mask": mask}))
+        session = self._session()
+        inputs = {"input_ids": ids}
+        if len(session.get_inputs()) > 1:  # graphs of older bundles
+            inputs["attention_mask"] = np.ones_like(ids)
+        return list(session.run(outputs, inputs))
 
     def expose(self, name: str) -> None:
         """Makes the inner tensor ``name`` an output that `run` can be asked for.

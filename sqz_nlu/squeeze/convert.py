@@ -20,8 +20,8 @@ from sqz_nlu.encoder.model import SqueezeBertEncoder
 from sqz_nlu.encoder.quantize import EMBEDDING_LIMIT, dequantize_rows, quantize_rows
 from sqz_nlu.encoder.source import TOKENIZER_FILES, WEIGHT_FILES, EncoderSource, find_encoder
 from sqz_nlu.errors import EncoderError, SqueezeError
+from sqz_nlu.squeeze.options import Groups
 
-_GROUP_FIELDS = ("q_groups", "k_groups", "v_groups", "intermediate_groups", "output_groups")
 _RENAMES = (
     (r"^bert\.", ""),
     (r"encoder\.layer\.", "encoder.layers."),
@@ -46,9 +46,15 @@ def load_teacher(name: str) -> tuple[SqueezeBertEncoder, Tokenizer]:
         SqueezeError: the checkpoint is not BERT-like.
         EncoderError: it cannot be found or read.
     """
-    folder = _package_folder(name)
-    source = _find_teacher(name if folder is None else str(folder))
-    stored = AutoConfig.from_pretrained(source.folder, local_files_only=True)
+    source = find_teacher(name)
+    try:
+        stored = AutoConfig.from_pretrained(source.folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise SqueezeError(
+            f"The config.json of the teacher '{name}' cannot be used ({first_line}). Only checkpoints with "
+            "BERT's layers (model_type 'bert') can be converted."
+        ) from error
     if stored.model_type != "bert":
         raise SqueezeError(
             f"The teacher '{name}' has model_type '{stored.model_type}'; expected 'bert'. Only "
@@ -76,9 +82,18 @@ def _package_folder(name: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _find_teacher(name: str) -> EncoderSource:
+def find_teacher(name: str) -> EncoderSource:
+    """The files of a teacher.
+
+    Args:
+        name: a folder, ``package/sub/folder`` inside an installed package, or a hub id.
+
+    Raises:
+        SqueezeError: it cannot be found, or lacks a file.
+    """
+    folder = _package_folder(name)
     try:
-        return find_encoder(name)
+        return find_encoder(name if folder is None else folder)
     except EncoderError as error:
         raise SqueezeError(
             f"No teacher was found under '{name}'. Expected a folder with config.json, "
@@ -93,7 +108,7 @@ def _as_squeezebert(config: AutoConfig) -> SqueezeBertConfig:
         "max_position_embeddings type_vocab_size layer_norm_eps pad_token_id"
     ).split()
     fields = {name: getattr(config, name) for name in shared}
-    fields |= {name: 1 for name in (*_GROUP_FIELDS, "post_attention_groups")}
+    fields |= Groups(attention=1, post_attention=1, feed_forward=1).config_fields()
     return SqueezeBertConfig(embedding_size=config.hidden_size, **fields)
 
 
@@ -108,13 +123,10 @@ def rename_bert(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def new_student(
-    teacher: SqueezeBertEncoder, groups: int, post_attention_groups: int, layers: int | None
-) -> SqueezeBertEncoder:
-    """A student of the teacher's width with grouped projections and the teacher's other weights.
+def new_student(teacher: SqueezeBertEncoder, groups: Groups, layers: int | None) -> SqueezeBertEncoder:
+    """A student of the teacher's width with grouped projections; `copy_teacher` gives it weights.
 
-    Embeddings are rounded to the 8 bits in which they ship; grouped weights are the diagonal
-    blocks of the teacher's. The activation is GELU's tanh form, which ONNX Runtime computes fused.
+    The activation is GELU's tanh form, which ONNX Runtime computes fused.
 
     Raises:
         SqueezeError: more layers than the teacher has.
@@ -126,20 +138,27 @@ def new_student(
         raise SqueezeError(f"--layers is {layers}, but the teacher has {depth}. Ask for at most {depth}.")
     config = SqueezeBertConfig.from_dict(
         teacher.config.to_dict()
-        | {name: groups for name in _GROUP_FIELDS}
-        | {"post_attention_groups": post_attention_groups, "num_hidden_layers": layers}
+        | groups.config_fields()
+        | {"num_hidden_layers": layers}
         | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         | {"hidden_act": _tanh_form(teacher.config.hidden_act)}
     )
-    student = SqueezeBertEncoder(config)
+    return SqueezeBertEncoder(config)
+
+
+def copy_teacher(teacher: SqueezeBertEncoder, student: SqueezeBertEncoder) -> None:
+    """Gives the student the teacher's weights, of grouped projections the blocks on the diagonal.
+
+    Embeddings are rounded to the 8 bits in which they ship.
+    """
     student.embeddings.load_state_dict(teacher.embeddings.state_dict())
     with torch.no_grad():
         words = student.embeddings.word_embeddings.weight
         rounded = dequantize_rows(*quantize_rows(words.numpy(), EMBEDDING_LIMIT))
         words.copy_(torch.from_numpy(rounded))
-    for index, kept in enumerate(kept_layers(depth, layers)):
-        _copy_layer(teacher.encoder.layers[kept], student.encoder.layers[index])
-    return student
+    kept = kept_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)
+    for ours, index in zip(student.encoder.layers, kept, strict=True):
+        _copy_layer(teacher.encoder.layers[index], ours)
 
 
 def _tanh_form(activation: str) -> str:

@@ -63,7 +63,7 @@ def read_lines(path: Path) -> Iterator[str]:
                     yield line
     except FileNotFoundError:
         raise SqueezeError(f"There is no corpus file '{path}'. Give existing text files.") from None
-    except (UnicodeDecodeError, lzma.LZMAError, gzip.BadGzipFile, EOFError) as error:
+    except (OSError, UnicodeDecodeError, lzma.LZMAError, EOFError) as error:
         raise SqueezeError(
             f"The corpus file '{path}' cannot be read ({error}). Expected UTF-8 text, one "
             "sentence a line, plain or as .xz or .gz."

@@ -8,6 +8,30 @@ from typing import Any
 
 from sqz_nlu.errors import SqueezeError
 
+_OVERRIDES = ("attention_groups", "feed_forward_groups")
+_COUNTS = ("groups", *_OVERRIDES, "post_attention_groups", "layers", "vocab_size", "tokens", "batch_tokens")
+
+
+@dataclass(frozen=True)
+class Groups:
+    """How many groups the projections of a student have; 1 is a plain matrix product.
+
+    Attributes:
+        attention: of query, key and value.
+        post_attention: of the projection after attention.
+        feed_forward: of the widening and the narrowing projection.
+    """
+
+    attention: int
+    post_attention: int
+    feed_forward: int
+
+    def config_fields(self) -> dict[str, int]:
+        """The fields of ``transformers.SqueezeBertConfig``."""
+        fields = {f"{name}_groups": self.attention for name in ("q", "k", "v")}
+        fields |= {f"{name}_groups": self.feed_forward for name in ("intermediate", "output")}
+        return fields | {"post_attention_groups": self.post_attention}
+
 
 @dataclass(frozen=True)
 class SqueezeOptions:
@@ -19,39 +43,63 @@ class SqueezeOptions:
             counts twice.
         out: folder for checkpoints and the finished encoder.
         groups: groups of the query, key, value, intermediate and output projections.
+        attention_groups: other groups for query, key and value.
+        feed_forward_groups: other groups for intermediate and output.
         post_attention_groups: groups of the projection after attention.
         layers: layers of the student; ``None`` keeps the teacher's.
+        vocab_size: word pieces to keep, those that the corpus uses most; ``None`` keeps all.
         tokens: training length in tokens, special tokens included.
         batch_tokens: tokens in a batch, padding included.
         max_length: longest sentence in tokens; longer ones are cut.
         learning_rate: AdamW's peak, reached after the warm-up, then cosine to zero.
         warmup: share of the steps that warm up.
+        quantization_aware: share of the steps, the last ones, in which products round as the int8 graph does.
         pooled_weight: weight of the cosine distance of mean-pooled embeddings in the loss.
         seed: seed of the order of the text.
         checkpoint_minutes: how often progress is written.
         device: ``auto``, ``cpu`` or ``cuda``.
+        precision: ``float32`` or ``bfloat16`` (mixed) for the products of teacher and student; ``auto`` is
+            bfloat16, but float32 for the student on a CPU.
+        tensorboard: folder for TensorBoard's event files.
+        eval: folder with data sets for the frozen probe, see `sqz_nlu.squeeze.probe.read_tasks`.
+        bundle: folder for the result as an int8 bundle.
     """
 
     teacher: str
     corpus: tuple[Path, ...]
     out: Path
     groups: int = 4
+    attention_groups: int | None = None
+    feed_forward_groups: int | None = None
     post_attention_groups: int = 1
     layers: int | None = None
+    vocab_size: int | None = None
     tokens: int = 10_000_000
     batch_tokens: int = 1536
     max_length: int = 48
     learning_rate: float = 1.5e-3
     warmup: float = 0.02
+    quantization_aware: float = 0.25
     pooled_weight: float = 2.0
     seed: int = 7
     checkpoint_minutes: float = 5.0
     device: str = "auto"
+    precision: str = "auto"
+    tensorboard: Path | None = None
+    eval: Path | None = None
+    bundle: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("groups", "post_attention_groups", "tokens", "batch_tokens"):
-            if getattr(self, name) < 1:
-                raise SqueezeError(f"{name} is {getattr(self, name)}; expected 1 or more.")
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SqueezeError(f"{name} is {value}; expected 1 or more.")
+        if not 0 <= self.quantization_aware <= 1:
+            raise SqueezeError(
+                f"quantization_aware is {self.quantization_aware}; expected a share of the steps from 0 to 1."
+            )
+        if not self.pooled_weight >= 0:
+            raise SqueezeError(f"pooled_weight is {self.pooled_weight}; expected 0 or more.")
         if self.max_length < 3 or self.batch_tokens < self.max_length:
             raise SqueezeError(
                 f"max_length is {self.max_length} and batch_tokens {self.batch_tokens}; expected "
@@ -59,11 +107,26 @@ class SqueezeOptions:
             )
         if self.device not in ("auto", "cpu", "cuda"):
             raise SqueezeError(f"device is '{self.device}'; expected auto, cpu or cuda.")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise SqueezeError(f"precision is '{self.precision}'; expected auto, float32 or bfloat16.")
+        if not 0 < self.learning_rate < 1:
+            raise SqueezeError(f"learning_rate is {self.learning_rate}; expected a number between 0 and 1.")
+
+    def group_counts(self) -> Groups:
+        """The groups of each projection."""
+        return Groups(
+            self.attention_groups or self.groups,
+            self.post_attention_groups,
+            self.feed_forward_groups or self.groups,
+        )
 
     def record(self) -> dict[str, Any]:
         """The settings that shape the result, as JSON values; a resumed run must agree on them."""
         record = asdict(self)
-        for name in ("out", "checkpoint_minutes", "device"):
+        for name in ("out", "checkpoint_minutes", "device", "tensorboard", "eval", "bundle"):
             del record[name]
+        for name in (*_OVERRIDES, "vocab_size"):
+            if record[name] is None:
+                del record[name]
         record["corpus"] = [path.name for path in self.corpus]
         return record

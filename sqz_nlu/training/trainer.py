@@ -12,10 +12,10 @@ import torch
 from tqdm import tqdm
 
 from sqz_nlu.encoder.device import choose_device
+from sqz_nlu.events import EventLog
 from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature, top_confidences
 from sqz_nlu.training.dataset import Row, ordered_batches, shuffled_batches
 from sqz_nlu.training.evaluation import Best, MeanLosses, Scores, evaluate
-from sqz_nlu.training.events import EventLog
 from sqz_nlu.training.fallback import FallbackThreshold, recommend_threshold
 from sqz_nlu.training.joining import join_some
 from sqz_nlu.training.network import JointNetwork

@@ -16,13 +16,13 @@ from sqz_nlu.encoder.device import choose_device
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import OptionError
+from sqz_nlu.events import EventLog
 from sqz_nlu.fit import fit
 from sqz_nlu.runtime.bundle import read_bundle
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training import fallback, trainer
 from sqz_nlu.training.dataset import Row, encode_examples
 from sqz_nlu.training.evaluation import Best, evaluate, stratified_split
-from sqz_nlu.training.events import EventLog
 from sqz_nlu.training.examples import label_space
 from sqz_nlu.training.fallback import recommend_threshold
 from sqz_nlu.training.network import JointNetwork
@@ -261,7 +261,7 @@ def test_the_threshold_is_kept_in_the_bundle(tiny_examples, tiny_options, tmp_pa
 def test_event_files_need_no_tensorflow(tmp_path: Path) -> None:
     script = f"""
 import sys
-from sqz_nlu.training.events import EventLog
+from sqz_nlu.events import EventLog
 with EventLog({str(tmp_path)!r}) as first, EventLog({str(tmp_path)!r}) as second:
     first.write("train", {{"loss": 0.5}}, 1)
     second.write("train", {{"loss": 0.25}}, 1)

@@ -39,7 +39,7 @@ def run_graph(session: onnxruntime.InferenceSession, inputs: dict[str, list[int]
     if inputs is None:
         return {}
     names = [output.name for output in session.get_outputs()]
-    values = session.run(names, {name: np.array([row], np.int32) for name, row in inputs.items()})
+    values = session.run(names, {i.name: np.array([inputs[i.name]], np.int32) for i in session.get_inputs()})
     return {
         name: {"data": value.ravel().tolist(), "dims": value.shape}
         for name, value in zip(names, values, strict=True)
@@ -97,8 +97,7 @@ def test_the_ort_model_gives_what_the_onnx_model_gives(exported: Path, tiny_bund
         onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         for path in (exported / ORT_MODEL, tiny_bundle / "model.onnx")
     ]
-    ids = np.array([[2, 5, 9, 40, 3], [2, 7, 8, 3, 0]], np.int32)
-    feeds = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int32)}
+    feeds = {"input_ids": np.array([[2, 5, 9, 40, 3], [2, 7, 8, 6, 3]], np.int32)}
     for new, old in zip(*(session.run(None, feeds) for session in sessions), strict=True):
         np.testing.assert_allclose(new, old, atol=1e-6)
 

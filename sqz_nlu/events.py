@@ -26,12 +26,19 @@ class EventLog:
 
     Args:
         folder: a new folder for this training is made in it; ``None`` writes nothing.
+        option: what the user calls it, for error messages.
+        fresh: ``False`` writes into ``folder`` itself and goes on with the runs that are there.
 
     Raises:
         OptionError: tensorboard is not installed, or the folder cannot be made.
     """
 
-    def __init__(self, folder: str | Path | None) -> None:
+    def __init__(
+        self,
+        folder: str | Path | None,
+        option: str = "tensorboard_log_directory",
+        fresh: bool = True,
+    ) -> None:
         self.folder: Path | None = None
         self._writers: dict[str, Any] = {}
         if folder is None:
@@ -41,16 +48,19 @@ class EventLog:
             from tensorboard.summary.writer.record_writer import RecordWriter
         except ImportError as error:
             raise OptionError(
-                "tensorboard_log_directory is set, but the package tensorboard is not installed. "
+                f"{option} is set, but the package tensorboard is not installed. "
                 "Install it with `pip install tensorboard`, or remove the option."
             ) from error
         self._event, self._summary, self._record_writer = event_pb2.Event, summary_pb2.Summary, RecordWriter
         try:
-            self.folder = _new_folder(Path(folder).expanduser())
+            self.folder = Path(folder).expanduser()
+            if fresh:
+                self.folder = _new_folder(self.folder)
+            else:
+                self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OptionError(
-                f"tensorboard_log_directory is '{folder}', which cannot be written ({error}). "
-                "Choose another folder."
+                f"{option} is '{folder}', which cannot be written ({error}). Choose another folder."
             ) from error
 
     def write(self, run: str, values: Mapping[str, float], step: int) -> None:

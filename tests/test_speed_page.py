@@ -1,0 +1,46 @@
+"""docs/speed.md and the README say what benchmarks/results/speed.json holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "benchmarks" / "speed" / "page.py"
+
+
+@pytest.fixture(scope="module")
+def page() -> ModuleType:
+    spec = spec_from_file_location("speed_page", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_say_what_was_measured() -> None:
+    done = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_goal_says_whether_it_is_reached(page: ModuleType) -> None:
+    parts = {"part": {"ratios": {"a": 3.0}}}
+    assert page.Goal("A", "part.ratios.a", 2).row(parts).endswith("| 3 x | yes |")
+    assert page.Goal("A", "part.ratios.a", 4).row(parts).endswith("| 3 x | **no** |")
+    assert page.Goal("A", "part.ratios.a", 2, least=False).row(parts).endswith("**no** |")
+    assert "not measured" in page.Goal("B", "part.ratios.b", 2).row(parts)
+
+
+def test_every_goal_has_a_figure_or_its_part_was_not_measured(page: ModuleType) -> None:
+    parts = json.loads(page.RESULT.read_text("utf-8"))
+    for goal in page.GOALS:
+        if goal.path.split(".")[0] in parts:
+            assert page.look_up(parts, goal.path) is not None, goal.path
