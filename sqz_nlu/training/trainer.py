@@ -90,13 +90,17 @@ def train(
         result = Training(temperature=earlier.temperature if earlier else 1.0)
         kept, held = [rows[i] for i in plan.kept], [rows[i] for i in plan.held]
         network.to(device).eval()
-        if earlier is None:
-            network.initialise_intents(b.to(device) for b in ordered_batches(kept, _BATCH_OF_FEATURES))
         run = _Run(network, options, plan, rng, device, events or EventLog(None))
+        if earlier is None:
+            run.start_intents(kept)
         _announce(plan, len(rows), options, device, earlier is not None)
         try:
             run.fit(kept, plan.epochs - plan.late_epochs, held if plan.on_request else [])
+            if plan.few_examples:
+                run.start_intents(kept)
             run.calibrate(held, result)
+            if plan.few_examples:
+                run.start_intents([*kept, *held])
             run.fit([*kept, *held], plan.late_epochs)
         finally:
             run.bar.close()
@@ -124,6 +128,11 @@ class _Run:
         self.epoch = 0
         self.by_batch = options.tensorboard_log_level == "batch"
         self.bar = tqdm(total=plan.epochs, unit="epoch", desc="SqueezeBERT", file=sys.stderr, leave=False)
+
+    def start_intents(self, rows: Sequence[Row]) -> None:
+        """Sets the intent head to what is best for these rows with the encoder as it is."""
+        batches = ordered_batches(rows, _BATCH_OF_FEATURES)
+        self.network.eval().initialise_intents(batch.to(self.device) for batch in batches)
 
     def fit(self, rows: Sequence[Row], epochs: int, evaluated: Sequence[Row] = ()) -> None:
         """Makes passes over the rows; with ``evaluated``, keeps the best and stops early where asked."""
