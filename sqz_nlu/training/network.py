@@ -14,6 +14,7 @@ from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.training.dataset import IGNORE, Batch
 from sqz_nlu.training.multi_intents import IntentParts
 from sqz_nlu.training.patterns import PatternHead
+from sqz_nlu.training.regression import fit_classes
 
 _INTENT_SCALE = 16.0
 _ROLE_WEIGHT = 0.5
@@ -109,26 +110,22 @@ class JointNetwork(nn.Module):
 
     @torch.no_grad()
     def initialise_intents(self, batches: Iterable[Batch]) -> None:
-        """Points each intent's weight at the centre of its examples, seen from the centre of all.
+        """Starts the intent head as logistic regression on what the encoder gives as it is.
 
-        A class of one or five examples then starts as a nearest-centroid classifier, which
-        gradient descent only has to refine.
+        Gradient descent then only has to refine what the encoder knows already.
         """
-        total = self.intent_head.weight.new_zeros(self.intents, self.intent_head.in_features)
-        counts = torch.zeros(len(total), device=total.device)
+        features, intents = [], []
         for batch in batches:
             known = batch.intents != IGNORE
             pooled = F.normalize(mean_pool(self.encoder(batch.ids, batch.mask), batch.mask), dim=-1)
-            total.index_add_(0, batch.intents[known], pooled[known])
-            counts.index_add_(0, batch.intents[known], torch.ones(int(known.sum()), device=total.device))
-        if not counts.sum():
+            features.append(pooled[known])
+            intents.append(batch.intents[known])
+        head = self.intent_head
+        if not sum(map(len, intents)) or head.out_features < 2:
             return
-        centre = total.sum(0) / counts.sum()
-        if self.parts is not None:
-            total, counts = self.parts.members.T @ total, self.parts.members.T @ counts
-        direction = F.normalize(total / counts.clamp(min=1.0)[:, None] - centre, dim=-1)
-        self.intent_head.weight.copy_(direction)
-        self.intent_head.bias.copy_(-direction @ centre)
+        weight, bias = fit_classes(torch.cat(features), torch.cat(intents), head.out_features, self.parts)
+        head.weight.copy_(weight / _INTENT_SCALE)
+        head.bias.copy_(bias / _INTENT_SCALE)
 
     def intent_weights(self) -> tuple[Tensor, Tensor]:
         """The intent head with its scale folded in: weight ``[intents, hidden]`` and bias."""

@@ -25,7 +25,7 @@ from sqz_nlu.training.schedule import Plan, Schedule, make_plan, new_optimizer
 
 logger = logging.getLogger(__name__)
 
-_BATCH_OF_CENTRES = 64
+_BATCH_OF_FEATURES = 64
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def train(
         rows: the examples; at least one.
         options: training options.
         events: receives losses, scores and rates.
-        earlier: what is known of the training whose weights ``network`` holds; ``None`` starts the heads
-            from the centres of their examples.
+        earlier: what is known of the training whose weights ``network`` holds; ``None`` starts the intent
+            head as logistic regression on the encoder as it is.
 
     Raises:
         OptionError: the device is not there.
@@ -90,13 +90,17 @@ def train(
         result = Training(temperature=earlier.temperature if earlier else 1.0)
         kept, held = [rows[i] for i in plan.kept], [rows[i] for i in plan.held]
         network.to(device).eval()
-        if earlier is None:
-            network.initialise_intents(b.to(device) for b in ordered_batches(kept, _BATCH_OF_CENTRES))
         run = _Run(network, options, plan, rng, device, events or EventLog(None))
+        if earlier is None:
+            run.start_intents(kept)
         _announce(plan, len(rows), options, device, earlier is not None)
         try:
             run.fit(kept, plan.epochs - plan.late_epochs, held if plan.on_request else [])
+            if plan.few_examples:
+                run.start_intents(kept)
             run.calibrate(held, result)
+            if plan.few_examples:
+                run.start_intents([*kept, *held])
             run.fit([*kept, *held], plan.late_epochs)
         finally:
             run.bar.close()
@@ -124,6 +128,11 @@ class _Run:
         self.epoch = 0
         self.by_batch = options.tensorboard_log_level == "batch"
         self.bar = tqdm(total=plan.epochs, unit="epoch", desc="SqueezeBERT", file=sys.stderr, leave=False)
+
+    def start_intents(self, rows: Sequence[Row]) -> None:
+        """Sets the intent head to what is best for these rows with the encoder as it is."""
+        batches = ordered_batches(rows, _BATCH_OF_FEATURES)
+        self.network.eval().initialise_intents(batch.to(self.device) for batch in batches)
 
     def fit(self, rows: Sequence[Row], epochs: int, evaluated: Sequence[Row] = ()) -> None:
         """Makes passes over the rows; with ``evaluated``, keeps the best and stops early where asked."""

@@ -82,6 +82,42 @@ def test_plans() -> None:
     assert make_plan(rows, options, rng, [index < 60 for index in range(100)]).held == ()
 
 
+def test_few_examples_are_those_of_which_every_one_counts() -> None:
+    rng, options = np.random.default_rng(0), TrainingOptions()
+    assert make_plan(rows_of(*[20] * 5), options, rng).few_examples
+    assert not make_plan(rows_of(*[20] * 5, 21), options, rng).few_examples
+    asked = dataclasses.replace(options, evaluate_on_number_of_examples=30)
+    assert not make_plan(rows_of(*[20] * 5), asked, rng).few_examples
+    assert not make_plan(rows_of(20, 20), options, rng).few_examples  # nothing is held out
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_with_few_examples_the_intent_head_starts_anew_on_all_of_them(
+    network, monkeypatch, few: bool
+) -> None:
+    joint, rows = network
+    rows = (rows * 60)[:60]
+    if not few:
+        monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
+    begun, calibrated = [], []
+    original, calibrate = joint.initialise_intents, trainer._Run.calibrate
+
+    def initialise(batches) -> None:
+        batches = list(batches)
+        begun.append(sum(len(batch.intents) for batch in batches))
+        original(batches)
+
+    def note(run, held, result) -> None:
+        calibrated.append((len(begun), run.epoch))
+        calibrate(run, held, result)
+
+    monkeypatch.setattr(joint, "initialise_intents", initialise)
+    monkeypatch.setattr(trainer._Run, "calibrate", note)
+    trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu"))
+    assert begun == ([54, 54, 60] if few else [54])  # a tenth is held out until the last epoch
+    assert calibrated == [(2 if few else 1, 3)]  # what is calibrated has not seen it
+
+
 @pytest.mark.parametrize(("examples", "epochs"), [(30, 16), (1000, 16), (3000, 16), (4500, 12), (15000, 8)])
 def test_more_examples_need_fewer_epochs_unless_the_user_says(examples: int, epochs: int) -> None:
     rows, rng = rows_of(examples // 2, examples // 2), np.random.default_rng(0)
