@@ -24,18 +24,11 @@ from typing import Any
 import numpy as np
 from common import write_result
 from epochs import examples, training_part
+from nlu.scoring import auroc
 
 os.environ.setdefault("USE_TF", "0")
 
 CELLS = [f"{name}:{shots}" for shots in (5, 10) for name in ("banking77", "clinc150", "hwu64")]
-
-
-def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
-    """The chance that a text of the intents gets a higher confidence than one outside of them."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(np.concatenate([inside, outside]))[: len(inside)]
-    return float((ranks.sum() - len(inside) * (len(inside) + 1) / 2) / (len(inside) * len(outside)))
 
 
 def score(bundle: Path, folder: Path) -> dict[str, float]:
