@@ -83,9 +83,9 @@ def find_order(
         seed: of the starting points.
     """
     identity = identity_order(student)
-    search = _Search(student, [_Exchange.measure(*pair) for pair in _measure(teacher, kept, batches)])
-    if search.finest == 1:
+    if max(_groups(student)) == 1:
         return identity
+    search = _Search(student, [_Exchange.measure(*pair) for pair in _measure(teacher, kept, batches)])
     rng = np.random.default_rng(seed)
     starts = [identity.channels, *(rng.permutation(student.hidden_size) for _ in range(_RESTARTS))]
     return max((search.descend(start) for start in starts), key=lambda order: order.kept)
@@ -164,29 +164,34 @@ def _measure(
     return [(cast(Layer, teacher.encoder.layers[index]), variances[index]) for index in kept]
 
 
+def _groups(config: SqueezeBertConfig) -> tuple[int, int]:
+    """Into how many groups heads fall, and units; 1 where they stay where they are."""
+    heads = max(config.q_groups, config.k_groups, config.v_groups, config.post_attention_groups)
+    if config.num_attention_heads % heads:
+        heads = 1  # a group then begins inside a head
+    return heads, max(config.intermediate_groups, config.output_groups)
+
+
 class _Search:
     """Alternates between assigning heads and units to groups, and channels to groups."""
 
     def __init__(self, config: SqueezeBertConfig, layers: Sequence[_Exchange]) -> None:
-        def pull(parts: Sequence[tuple[int, Float]]) -> tuple[int, Float]:
-            """The finest number of groups, and the energy of the parts that are grouped at all."""
+        def pull(*parts: tuple[int, Float]) -> Float:
+            """The energy of the parts that are grouped at all."""
             none = np.zeros_like(parts[0][1])
-            return max(g for g, _ in parts), sum((energy for g, energy in parts if g > 1), start=none)
+            return sum((energy for groups, energy in parts if groups > 1), start=none)
 
         attention = (config.q_groups, config.k_groups, config.v_groups)
-        heads = [
-            pull([*zip(attention, x.reads, strict=True), (config.post_attention_groups, x.returns)])
-            for x in layers
-        ]
-        units = [
-            pull([(config.intermediate_groups, x.widens), (config.output_groups, x.narrows)]) for x in layers
-        ]
-        self.head_groups, self.unit_groups = heads[0][0], units[0][0]
-        if config.num_attention_heads % self.head_groups:
-            self.head_groups = 1  # a group then begins inside a head, and heads stay where they are
-        self.head_pulls = np.stack([energy for _, energy in heads])
-        self.unit_pulls = np.stack([energy for _, energy in units])
+        widen, narrow = config.intermediate_groups, config.output_groups
+        self.head_groups, self.unit_groups = _groups(config)
         self.finest = max(self.head_groups, self.unit_groups)
+        self.head_pulls = np.stack(
+            [
+                pull(*zip(attention, x.reads, strict=True), (config.post_attention_groups, x.returns))
+                for x in layers
+            ]
+        )
+        self.unit_pulls = np.stack([pull((widen, x.widens), (narrow, x.narrows)) for x in layers])
 
     def descend(self, channels: Int) -> Order:
         """Follows the turns from one numbering of the channels to where they gain nothing."""
