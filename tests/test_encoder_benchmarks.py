@@ -131,3 +131,23 @@ def test_the_page_says_what_was_measured_and_what_was_not(load, tmp_path: Path, 
     assert "500,000 tokens of distillation" in page.write_page({"rows": {"4/1/4": trained}})[0].read_text(
         "utf-8"
     )
+
+
+def test_training_utterances_become_text_without_what_is_held_out(load, tmp_path) -> None:
+    utterances = load("utterances")
+
+    def write(folder: str, part: str, *texts: str) -> None:
+        path = tmp_path / folder / f"{part}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(json.dumps({"text": text, "intent": "x"}) + "\n" for text in texts), "utf-8")
+
+    for name in utterances.SETS:
+        write(name, "train", f"{name} one", "Book  a\ntable!", "book a table", "What's up?", "?!")
+        write(name, "test", "hello")
+    write("elsewhere", "dev", "whats up", "WHAT'S UP")
+    counts = utterances.write_utterances(tmp_path, tmp_path / "out")
+    assert counts == dict.fromkeys(utterances.SETS, 2)
+    assert (tmp_path / "out" / "snips_train.txt").read_text("utf-8").splitlines() == [
+        "snips one",
+        "book a table",
+    ]

@@ -56,7 +56,7 @@ def test_a_file_is_migrated_and_keeps_its_comments(tmp_path: Path, capsys) -> No
         "- name: EntitySynonymMapper\n- name: FallbackClassifier\n  threshold: 0.7\n"
         "policies:\n- name: MappingPolicy\n"
     )
-    for word in ("constrain_similarities", "epochs", "threshold of 0.7", "SpacyNLP", "MappingPolicy"):
+    for word in ("constrain_similarities", "epochs", "threshold of 0.7", "SpacyNLP", "MappingPolicy", "'de'"):
         assert word in notes
     assert (tmp_path / "config.yml").read_text() == CONFIG
 
@@ -72,6 +72,20 @@ def test_two_classifiers_become_one() -> None:
 )
 def test_what_the_pipeline_did_not_do_stays_off(component: str, option: str) -> None:
     assert pipeline(WORDS, {"name": component})[1] == {"name": "sqz_nlu.SqueezeBertClassifier", option: False}
+
+
+def test_what_diet_was_told_not_to_learn_stays_off_unless_another_learned_it() -> None:
+    crf = {"name": "CRFEntityExtractor"}
+    only_intents = {**DIET, "entity_recognition": False}
+    assert pipeline(WORDS, only_intents)[1] == {
+        "name": "sqz_nlu.SqueezeBertClassifier",
+        "entity_recognition": False,
+    }
+    for components in ([only_intents, crf], [crf, only_intents]):
+        assert pipeline(WORDS, *components)[1] == {"name": "sqz_nlu.SqueezeBertClassifier"}
+    assert pipeline(WORDS, {**DIET, "intent_classification": True})[1] == {
+        "name": "sqz_nlu.SqueezeBertClassifier"
+    }
 
 
 def test_featurizers_stay_for_components_that_may_read_them() -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sqz_nlu.cli.common import MODEL_HELP, Verbs
+from sqz_nlu.cli.common import TRAINED_HELP, Verbs
 
 if TYPE_CHECKING:
     from sqz_nlu.serving.annotate.run import Progress
@@ -34,7 +34,7 @@ def add(verbs: Verbs) -> None:
     )
     verb.add_argument("input", help="file or folder: JSON Lines, text (a line each) or Parquet; path or URL")
     verb.add_argument("output", help="folder for the parts; new, or of a run to go on with; path or URL")
-    verb.add_argument("--model", required=True, help=MODEL_HELP)
+    verb.add_argument("--model", required=True, help=TRAINED_HELP)
     verb.add_argument("--text-column", default="text", help="column of the texts (default: text)")
     verb.add_argument("--format", choices=("jsonl", "text", "parquet"), help="default: by the file names")
     verb.add_argument(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sqz_nlu.cli.common import MODEL_HELP, Verbs, examples, model_path, open_bundle
+from sqz_nlu.cli.common import MODEL_HELP, Verbs, examples, open_bundle
 
 _EXAMPLES = """
 sqz-nlu export models/20240101-120000.tar.gz my-model
@@ -51,6 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         from sqz_nlu.runtime.archive import export_bundle
 
-        written = export_bundle(model_path(arguments.model), arguments.folder)
+        written = export_bundle(arguments.model, arguments.folder)
     print(written)
     return 0

@@ -56,6 +56,7 @@ def _facts(manifest: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[t
         ("data", "trained on"),
         ("held_out", "held out"),
         ("epochs", "epochs"),
+        ("fallback", "fallback"),
         ("parity", "parity"),
     ):
         if manifest.get(key):
@@ -79,7 +80,9 @@ def _labels(decoding: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _figures(value: Any) -> str:
     if not isinstance(value, Mapping):
         return str(value)
-    return ", ".join(f"{name.replace('_', ' ')} {_figure(figure)}" for name, figure in value.items())
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_figure(figure)}" for name, figure in value.items() if figure is not None
+    )
 
 
 def _figure(value: Any) -> str:

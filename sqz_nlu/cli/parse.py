@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from sqz_nlu.cli.common import MODEL_HELP, Verbs, add_threads, examples, positive
+from sqz_nlu.cli.common import TRAINED_HELP, Verbs, add_threads, examples, positive
 
 _EXAMPLES = """
 sqz-nlu parse my-model "turn on the kitchen light"
@@ -23,7 +23,7 @@ def add(verbs: Verbs) -> None:
     verb = verbs.add_parser(
         "parse", help="understand a text, or each line of standard input", **examples(_EXAMPLES)
     )
-    verb.add_argument("model", help=MODEL_HELP)
+    verb.add_argument("model", help=TRAINED_HELP)
     verb.add_argument("text", nargs="?", help="left out: one JSON line for each line of standard input")
     verb.add_argument(
         "--batch",

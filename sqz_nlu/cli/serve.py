@@ -32,11 +32,13 @@ def add(verbs: Verbs) -> None:
     verb.add_argument("--token", default=os.environ.get("SQZ_NLU_TOKEN"), help="ask every request for it")
     verb.add_argument("--cors", nargs="+", default=(), metavar="ORIGIN", help="browsers' origins, or '*'")
     verb.add_argument("--threads", type=int, help="texts understood at a time (default: one a processor)")
-    verb.add_argument("--queue", type=int, help="texts that may wait; more get 503")
-    verb.add_argument("--max-body", type=int, metavar="BYTES", help="largest request body")
-    verb.add_argument("--max-length", type=int, metavar="CHARACTERS", help="longest text")
-    verb.add_argument("--max-batch", type=int, metavar="TEXTS", help="largest batch")
-    verb.add_argument("--watch", type=float, metavar="SECONDS", help="look for a new model; 0: never")
+    verb.add_argument("--queue", type=int, help="texts that may wait; more get 503 (default: 256)")
+    verb.add_argument("--max-body", type=int, metavar="BYTES", help="largest request body (default: 1 MiB)")
+    verb.add_argument("--max-length", type=int, metavar="CHARACTERS", help="longest text (default: 10000)")
+    verb.add_argument("--max-batch", type=int, metavar="TEXTS", help="largest batch (default: 128)")
+    verb.add_argument(
+        "--watch", type=float, metavar="SECONDS", help="look for a new model; 0: never (default: 1)"
+    )
     verb.set_defaults(run=run)
 
 

@@ -84,7 +84,7 @@ def check_encoder(options: FeaturizerOptions) -> None:
         BundleError: the bundle is damaged.
     """
     if _stored_as_bundle(options.model):
-        _open(options.model)
+        open_model(options.model)
     else:
         find_encoder(options.model, options.offline).read_config()
 
@@ -104,7 +104,7 @@ def store_encoder(options: FeaturizerOptions, folder: Path) -> Bundle:
     """
     stored = folder / BUNDLE
     if _stored_as_bundle(options.model):
-        bundle = _open(options.model)
+        bundle = open_model(options.model)
         if options.model != EMBEDDED:
             write_bundle(stored, bundle.contents, describe_manifest(bundle.manifest))
     else:
@@ -157,7 +157,3 @@ def load_encoder(options: FeaturizerOptions, folder: Path) -> Interpreter:
 def _stored_as_bundle(model: str) -> bool:
     path = Path(model).expanduser()
     return model == EMBEDDED or path.is_file() or (path / MANIFEST).is_file()
-
-
-def _open(model: str) -> Bundle:
-    return open_model(EMBEDDED_FOLDER if model == EMBEDDED else Path(model).expanduser())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import rasa.shared.utils.io
@@ -26,7 +25,7 @@ from sqz_nlu.components.citizenship import announce_selector
 from sqz_nlu.components.configuration import read_options
 from sqz_nlu.errors import BundleError, DataError
 from sqz_nlu.runtime.archive import open_model
-from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, Bundle
+from sqz_nlu.runtime.bundle import EMBEDDED
 from sqz_nlu.runtime.selector import NO_SELECTION, UTTER, Selector, SelectorConfig, write_selector
 from sqz_nlu.training.examples import Example
 from sqz_nlu.training.selection import train_selection
@@ -64,7 +63,7 @@ class SqueezeBertResponseSelector(GraphComponent):
     def fingerprint_addon(cls, config: dict[str, Any]) -> str | None:
         """Trains anew when this package's version or the encoder's files change."""
         try:
-            encoder = _open(str(config.get("model", EMBEDDED))).fingerprint
+            encoder = open_model(str(config.get("model", EMBEDDED))).fingerprint
         except BundleError:
             encoder = "not found"  # create() says so to the user
         return f"{__version__} {encoder}"
@@ -84,7 +83,7 @@ class SqueezeBertResponseSelector(GraphComponent):
         """
         options = cls._read_options(config)
         try:
-            _open(options.model)
+            open_model(options.model)
         except BundleError as error:
             raise InvalidConfigException(f"{cls.__name__}: {error}") from error
         return cls(options, model_storage, resource)
@@ -132,7 +131,7 @@ class SqueezeBertResponseSelector(GraphComponent):
         """
         examples, responses = self._examples(training_data), _responses(training_data)
         try:
-            encoder = _open(self._options.model)
+            encoder = open_model(self._options.model)
             head = train_selection(examples, responses, self._options, encoder)
             self._warn_of_missing(responses, head.keys)
             config = SelectorConfig(
@@ -181,10 +180,6 @@ class SqueezeBertResponseSelector(GraphComponent):
             }
             message.set(RESPONSE_SELECTOR_PROPERTY_NAME, found, add_to_output=True)
         return messages
-
-
-def _open(model: str) -> Bundle:
-    return open_model(EMBEDDED_FOLDER if model == EMBEDDED else Path(model).expanduser())
 
 
 def _responses(training_data: TrainingData) -> dict[str, Any]:

@@ -105,6 +105,11 @@ def find_encoder(model: str | Path, offline: bool = False) -> EncoderSource:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _inspect(name, folder)
+    if folder.is_file():
+        raise EncoderError(
+            f"'{name}' is a file; expected 'embedded', a folder with an encoder or a bundle, or a hub id. "
+            f"Get the bundle out of a model archive with `sqz-nlu export {name} FOLDER` and give that folder."
+        )
     if _looks_like_path(name):
         raise EncoderError(
             f"There is no encoder folder '{name}'. Expected 'embedded', an existing folder with "

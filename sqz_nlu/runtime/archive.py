@@ -11,6 +11,8 @@ from pathlib import Path
 from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.bundle import (
     CONFIG,
+    EMBEDDED,
+    EMBEDDED_FOLDER,
     FILES,
     MANIFEST,
     Bundle,
@@ -28,15 +30,18 @@ _LARGEST_FILE = 2**31
 
 
 def open_model(path: str | Path) -> Bundle:
-    """Reads a bundle folder or the bundle in a Rasa model archive.
+    """Reads a bundle folder, the bundle in a Rasa model archive, or the encoder in the package.
 
     From an archive comes what the bot's pipeline does with entities, too: where it has an
     EntitySynonymMapper, its synonyms are part of the bundle, so that values come out as the bot gives them.
 
+    Args:
+        path: a folder, an archive (``~`` is the home folder), or ``embedded``.
+
     Raises:
-        BundleError: the path is neither, the archive has no bundle, or what it has is damaged.
+        BundleError: the path is none of these, the archive has no bundle, or what it has is damaged.
     """
-    path = Path(path)
+    path = EMBEDDED_FOLDER if str(path) == EMBEDDED else Path(path).expanduser()
     if path.is_dir() or not path.exists():
         return read_bundle(path)
     return _read_archive(path)

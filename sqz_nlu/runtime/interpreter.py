@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.archive import open_model
-from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, Bundle
+from sqz_nlu.runtime.bundle import Bundle
 from sqz_nlu.runtime.decode import EntityDecoder, rank_intents
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.patterns import PatternMatcher, PatternWeights
@@ -120,7 +120,7 @@ class Interpreter:
         Raises:
             BundleError: the bundle is missing, damaged or of another format.
         """
-        return cls(open_model(EMBEDDED_FOLDER if str(path) == EMBEDDED else path), threads)
+        return cls(open_model(path), threads)
 
     @property
     def labels(self) -> LabelSpace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from sqz_nlu.training.patterns import NO_PATTERNS, PatternRows, RowPatterns, noi
 
 IGNORE = -100
 _POOL_BATCHES = 16
+_TOGETHER = 2  # examples of an intent that a batch gets at once, so that they can be compared
 
 
 @dataclass(frozen=True)
@@ -128,14 +130,29 @@ def collate(rows: Sequence[Row]) -> Batch:
 
 
 def shuffled_batches(rows: Sequence[Row], batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
-    """One pass over the rows in random order, in batches of about equal length."""
-    order = rng.permutation(len(rows))
+    """One pass over the rows in random order, in batches of about equal length; two and two of an intent."""
+    units = _together(rows, rng)
     batches = []
-    for first in range(0, len(order), pool := batch_size * _POOL_BATCHES):
-        part = sorted(order[first : first + pool], key=lambda index: len(rows[index].ids))
-        batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
+    for first in range(0, len(units), pool := batch_size * _POOL_BATCHES // _TOGETHER):
+        part = sorted(units[first : first + pool], key=lambda unit: max(len(rows[row].ids) for row in unit))
+        order = [row for unit in part for row in unit]
+        batches += [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     for index in rng.permutation(len(batches)):
         yield collate([_noisy(rows[row], rng) for row in batches[index]])
+
+
+def _together(rows: Sequence[Row], rng: np.random.Generator) -> list[list[int]]:
+    """The rows' numbers in random order, two of the same intent at a time; what has no intent stays alone."""
+    by_intent: dict[int, list[int]] = defaultdict(list)
+    units = []
+    for row in map(int, rng.permutation(len(rows))):
+        if rows[row].intent == IGNORE:
+            units.append([row])
+        else:
+            by_intent[rows[row].intent].append(row)
+    for found in by_intent.values():
+        units += [found[i : i + _TOGETHER] for i in range(0, len(found), _TOGETHER)]
+    return [units[index] for index in rng.permutation(len(units))]
 
 
 def _noisy(row: Row, rng: np.random.Generator) -> Row:

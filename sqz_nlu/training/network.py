@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sqz_nlu.encoder.model import SqueezeBertEncoder, mean_pool
 from sqz_nlu.runtime.labels import LabelSpace
+from sqz_nlu.training.contrast import contrastive_loss
 from sqz_nlu.training.dataset import IGNORE, Batch
 from sqz_nlu.training.multi_intents import IntentParts
 from sqz_nlu.training.patterns import PatternHead
@@ -91,9 +92,22 @@ class JointNetwork(nn.Module):
             intents = self.parts(intents)
         return Output(pooled, intents, words)
 
-    def losses(self, output: Output, batch: Batch, label_smoothing: float) -> dict[str, Tensor]:
-        """The loss of each head that has something to learn from the batch."""
+    def losses(
+        self, output: Output, batch: Batch, label_smoothing: float, contrast: float = 0.0
+    ) -> dict[str, Tensor]:
+        """The loss of each head that has something to learn from the batch.
+
+        Args:
+            output: what the network said.
+            batch: what is right.
+            label_smoothing: share of the intent target spread over all intents.
+            contrast: weight of the supervised contrastive loss of the sentence vectors.
+        """
         losses: dict[str, Tensor] = {}
+        if output.intents.shape[1] and contrast:
+            loss = contrastive_loss(output.pooled, batch.intents, IGNORE)
+            if loss is not None:
+                losses["contrast"] = contrast * loss
         if output.intents.shape[1] and bool((batch.intents != IGNORE).any()):
             losses["intent"] = F.cross_entropy(
                 output.intents, batch.intents, ignore_index=IGNORE, label_smoothing=label_smoothing

@@ -39,7 +39,7 @@ class TrainingOptions:
     """What a user can say about training and answering.
 
     Attributes:
-        model: the encoder: ``embedded``, a hub id or a local folder.
+        model: the encoder: ``embedded``, a hub id, or a folder with an encoder or a bundle.
         offline: never contact the hub.
         epochs: passes over the examples. Left unset, there are fewer for more examples, down to 8.
         batch_size: examples a step.
@@ -51,6 +51,8 @@ class TrainingOptions:
         drop_rate: dropout of what the heads see.
         drop_rate_attention: dropout of the encoder's attention weights.
         label_smoothing: share of the intent target spread over all intents.
+        contrastive_weight: weight of the loss that draws the sentence vectors of an intent together, and away
+            from those of others; 0 leaves it out.
         freeze_embeddings: whether word and position embeddings keep their values.
         frozen_layers: encoder layers, from the bottom, that keep their values.
         max_sequence_length: longest text in tokens; what is beyond is not seen.
@@ -94,6 +96,7 @@ class TrainingOptions:
     drop_rate: float = _range(0.1, 0.0, 0.95)
     drop_rate_attention: float = _range(0.1, 0.0, 0.95)
     label_smoothing: float = _range(0.05, 0.0, 0.5)
+    contrastive_weight: float = _range(1.0, 0.0)
     freeze_embeddings: bool = True
     frozen_layers: int = _range(0, 0)
     max_sequence_length: int = _range(256, 3)

@@ -170,7 +170,9 @@ class _Run:
         for batch in shuffled_batches(rows, self.plan.batch_size, self.rng):
             on_device = batch.to(self.device)
             output = self.network(on_device.ids, on_device.mask, on_device.patterns)
-            losses = self.network.losses(output, on_device, self.options.label_smoothing)
+            losses = self.network.losses(
+                output, on_device, self.options.label_smoothing, self.options.contrastive_weight
+            )
             if not losses:
                 continue
             optimizer = self.schedule.optimizer

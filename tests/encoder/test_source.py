@@ -84,6 +84,14 @@ def test_a_missing_folder_is_said_so(name: str) -> None:
         find_encoder(name)
 
 
+def test_an_archive_is_no_hub_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "bot.tar.gz").write_bytes(b"")
+    with pytest.raises(EncoderError, match=r"is a file; .* `sqz-nlu export models/bot.tar.gz FOLDER`"):
+        find_encoder("models/bot.tar.gz")
+
+
 def test_an_unreachable_hub_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import huggingface_hub
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqz_nlu.errors import AnnotateError
 from sqz_nlu.runtime.archive import open_model
-from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, Bundle
+from sqz_nlu.runtime.bundle import Bundle
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.serving.annotate.files import Place, locate
 from sqz_nlu.serving.annotate.part import DONE, Done, find_done
@@ -81,7 +81,7 @@ def annotate(
         BundleError: the model is missing, damaged, or an encoder without intents and entities.
         AnnotateError: the input cannot be read, the output was begun with something else, or a worker died.
     """
-    bundle = open_model(EMBEDDED_FOLDER if str(model) == EMBEDDED else model)
+    bundle = open_model(model)
     _try(bundle)
     source, output = _absolute(source), _absolute(output)
     _keep_apart(source, output)
