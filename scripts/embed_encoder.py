@@ -61,8 +61,9 @@ def card(
         f"- Geometry: {geometry(config)}",
         f"- Size: model.onnx {model_bytes / 1e6:.1f} MB; products in 7 of 8 bits, embeddings in 8",
         "- Licence: Apache-2.0, as its teacher and this package",
-        "- Teacher: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 10.6 M encoder parameters; the vocabulary",
-        "  and the embeddings are the teacher's, rounded to 8 bits",
+        "- Teacher: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 10.6 M encoder parameters; "
+        f"{config['vocab_size']:,} of",
+        "  its 30,522 word pieces, those the text below uses most, with its embeddings rounded to 8 bits",
         "",
         "## How it was made",
         "",

@@ -157,6 +157,24 @@ def test_counts_are_checked(value: str, capsys: pytest.CaptureFixture[str]) -> N
     assert "whole number above 0" in capsys.readouterr().err
 
 
+def test_counts_of_workers_are_checked_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["annotate", "in", "out", "--model", str(BUNDLE), "--workers", "0"])
+    assert "whole number above 0" in capsys.readouterr().err
+
+
+def test_squeeze_without_its_extra_is_a_clear_error(tmp_path: Path) -> None:
+    arguments = ["squeeze", "--teacher", "t", "--corpus", "c", "--out", str(tmp_path / "out")]
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        f"from sqz_nlu.cli import main; sys.exit(main({arguments!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    wanted = 'sqz-nlu: `sqz-nlu squeeze` needs torch. Install it: pip install "sqz-nlu[squeeze]"\n'
+    assert done.stderr == wanted
+
+
 def test_every_verb_has_help_with_examples() -> None:
     for name, verb in verb_parsers(build_parser()).items():
         text = verb.format_help()

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from sqz_nlu.cli.common import TRAINED_HELP, Verbs
+from sqz_nlu.cli.common import TRAINED_HELP, Verbs, positive
 
 if TYPE_CHECKING:
     from sqz_nlu.serving.annotate.run import Progress
@@ -38,7 +38,7 @@ def add(verbs: Verbs) -> None:
     verb.add_argument("--text-column", default="text", help="column of the texts (default: text)")
     verb.add_argument("--format", choices=("jsonl", "text", "parquet"), help="default: by the file names")
     verb.add_argument(
-        "--workers", type=_positive, help="processes, or tasks at a time on Ray; default: all cores"
+        "--workers", type=positive, help="processes, or tasks at a time on Ray; default: all cores"
     )
     verb.add_argument("--ray-address", help="'local', 'auto' or the address of a Ray cluster")
     verb.set_defaults(run=run)
@@ -94,10 +94,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of 1 or more, got '{text}'")
-    return number

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import textwrap
+from collections.abc import Iterator
 from typing import Any
+
+from sqz_nlu.errors import OptionError
 
 TRAINED_HELP = "bundle folder, or model archive (.tar.gz) of rasa train"
 MODEL_HELP = "bundle folder, model archive (.tar.gz) of rasa train, or 'embedded'"
@@ -30,6 +34,21 @@ def positive(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+
+
+@contextlib.contextmanager
+def extra(verb: str) -> Iterator[None]:
+    """Around the imports of a verb whose packages come with the extra of the same name.
+
+    Raises:
+        OptionError: one is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise OptionError(
+            f'`sqz-nlu {verb}` needs {error.name}. Install it: pip install "sqz-nlu[{verb}]"'
+        ) from error
 
 
 def open_bundle(model: str) -> Any:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
-from sqz_nlu.cli.common import Verbs
-from sqz_nlu.errors import OptionError
+from sqz_nlu.cli.common import Verbs, extra
 
 _EXAMPLE = """example:
   sqz-nlu serve models --port 5005
@@ -26,7 +24,7 @@ def add(verbs: Verbs) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     model = "bundle folder, model archive (.tar.gz), or a folder of archives: the newest"
-    verb.add_argument("model", type=Path, help=model)
+    verb.add_argument("model", help=model)
     verb.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     verb.add_argument("--port", type=int, default=5005, help="0: any free one (default: %(default)s)")
     verb.add_argument("--token", default=os.environ.get("SQZ_NLU_TOKEN"), help="ask every request for it")
@@ -44,15 +42,11 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the verb and returns the exit code."""
-    try:
+    with extra("serve"):
         from sqz_nlu.serving.logs import log_to_standard_error
         from sqz_nlu.serving.model import ModelSource
         from sqz_nlu.serving.server import serve
         from sqz_nlu.serving.settings import ServerSettings
-    except ModuleNotFoundError as error:
-        raise OptionError(
-            f'`sqz-nlu serve` needs {error.name}. Install it: pip install "sqz-nlu[serve]"'
-        ) from error
     given = {
         name: getattr(arguments, name)
         for name in ("threads", "queue", "max_body", "max_length", "max_batch", "watch")

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from sqz_nlu.cli.common import Verbs, examples
+from sqz_nlu.cli.common import Verbs, examples, extra
 
 _EXAMPLES = """
 sqz-nlu squeeze --teacher sentence-transformers/all-MiniLM-L6-v2 \\
@@ -78,8 +78,9 @@ def add(verbs: Verbs) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs the verb and returns the exit code."""
     os.environ.setdefault("USE_TF", "0")  # transformers would import TensorFlow beside torch
-    from sqz_nlu.squeeze.options import SqueezeOptions
-    from sqz_nlu.squeeze.run import squeeze
+    with extra("squeeze"):
+        from sqz_nlu.squeeze.options import SqueezeOptions
+        from sqz_nlu.squeeze.run import squeeze
 
     fields = dict(vars(arguments), corpus=tuple(arguments.corpus))
     for name in ("verb", "run"):

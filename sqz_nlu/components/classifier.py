@@ -22,7 +22,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from sqz_nlu._version import __version__
 from sqz_nlu.components.citizenship import announce_confidences, announce_extractor
-from sqz_nlu.components.configuration import read_options
+from sqz_nlu.components.configuration import read_options, stored
 from sqz_nlu.components.messages import dialogue_intents, to_examples, to_patterns, write_result
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import BundleError, DataError, EncoderError, SqzNluError
@@ -126,10 +126,9 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         options = cls._read_options(config, execution_context)
         interpreter = None
         try:
-            with model_storage.read_from(resource) as folder:
-                interpreter = Interpreter.load(folder / BUNDLE, options.intra_op_num_threads)
-        except ValueError:
-            logger.debug("%s: nothing was stored for %s.", cls.__name__, resource.name)
+            with stored(model_storage, resource) as folder:
+                if folder is not None:
+                    interpreter = Interpreter.load(folder / BUNDLE, options.intra_op_num_threads)
         except BundleError as error:
             raise InvalidConfigException(
                 f"{cls.__name__}: the trained model cannot be loaded. {error} Run `rasa train` again."
@@ -184,25 +183,22 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
         """Where the model to fine-tune has its weights; ``None`` without one, or if it learned nothing."""
         if not self._context.is_finetuning:
             return None
-        try:
-            with self._model_storage.read_from(self._resource) as stored:
-                return stored / TRAINABLE_WEIGHTS if (stored / BUNDLE).is_dir() else None
-        except ValueError:
-            return None
+        with stored(self._model_storage, self._resource) as folder:
+            return folder / TRAINABLE_WEIGHTS if folder and (folder / BUNDLE).is_dir() else None
 
     def _store(self, made: Path) -> None:
         """Moves what was made to Rasa's storage, in place of what is there."""
-        with self._model_storage.write_to(self._resource) as stored:
+        with self._model_storage.write_to(self._resource) as folder:
             try:
                 for name in (BUNDLE, TRAINABLE_WEIGHTS):
-                    _remove(stored / name)
+                    _remove(folder / name)
                 for path in made.iterdir():
-                    shutil.move(path, stored / path.name)
+                    shutil.move(path, folder / path.name)
             except OSError as error:
                 for name in (BUNDLE, TRAINABLE_WEIGHTS):
-                    _remove(stored / name)
+                    _remove(folder / name)
                 raise BundleError(
-                    f"The trained model could not be stored in {stored} ({error}). Check the free space and "
+                    f"The trained model could not be stored in {folder} ({error}). Check the free space and "
                     "the permissions, and run `rasa train` again."
                 ) from error
 
@@ -214,12 +210,7 @@ class SqueezeBertClassifier(GraphComponent, IntentClassifier):
             figures = ", ".join(f"{name} {value:.3f}" for name, value in held_out.items())
             logger.info("%s, while examples were held out: %s", type(self).__name__, figures)
         if report.parity is not None:
-            logger.info(
-                "%s, int8 against float on %d texts: top intents agree on %.1f%%",
-                type(self).__name__,
-                report.parity.texts,
-                100 * report.parity.intent_agreement,
-            )
+            logger.info("%s, %s", type(self).__name__, report.parity)
 
     def process(self, messages: list[Message]) -> list[Message]:
         """Adds ``intent``, ``intent_ranking`` and ``entities`` to each message."""

@@ -1,14 +1,20 @@
-"""From what Rasa hands a component as its configuration to the options of this package."""
+"""What Rasa hands a component: its configuration, and what it stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
+from rasa.engine.storage.resource import Resource
+from rasa.engine.storage.storage import ModelStorage
 from rasa.shared.exceptions import InvalidConfigException
 
 from sqz_nlu.errors import OptionError
 
+logger = logging.getLogger(__name__)
 Options = TypeVar("Options")
 
 
@@ -29,3 +35,15 @@ def read_options(
         return from_dict({key: value for key, value in config.items() if not key.startswith("__")})
     except OptionError as error:
         raise InvalidConfigException(f"{component.__name__}: {error}") from error
+
+
+@contextmanager
+def stored(storage: ModelStorage, resource: Resource) -> Iterator[Path | None]:
+    """The folder of what a component stored; ``None`` where it had nothing to store."""
+    with ExitStack() as stack:
+        folder = None
+        try:
+            folder = stack.enter_context(storage.read_from(resource))
+        except ValueError:  # how Rasa says so; of what is done with the folder, none is caught
+            logger.debug("Nothing was stored for %s.", resource.name)
+        yield folder

@@ -68,6 +68,8 @@ class SqueezeBertFeaturizer(DenseFeaturizer, GraphComponent):
         self._model_storage = model_storage
         self._resource = resource
         self._interpreter = interpreter
+        # What the user asks for, or what the encoder can take, if that is less.
+        self._limit = options.max_sequence_length if interpreter is None else interpreter.config.max_tokens
         self._states = functools.lru_cache(_REMEMBERED)(self._encode)
 
     @classmethod
@@ -173,12 +175,15 @@ class SqueezeBertFeaturizer(DenseFeaturizer, GraphComponent):
             for attribute in DENSE_FEATURIZABLE_ATTRIBUTES:
                 cut += self._featurize(message, attribute)
         if cut:
+            advice = "Raise max_sequence_length if the encoder allows it, or shorten the texts."
+            if self._limit < self._options.max_sequence_length:
+                advice = "The encoder takes no more: shorten the texts."
             logger.warning(
-                "%s: %d texts have more than %d word pieces; the words beyond have zero features. Raise "
-                "max_sequence_length if the encoder allows it, or shorten the texts.",
+                "%s: %d texts have more than %d word pieces; the words beyond have zero features. %s",
                 type(self).__name__,
                 cut,
-                self._options.max_sequence_length,
+                self._limit,
+                advice,
             )
         return training_data
 
@@ -197,6 +202,8 @@ class SqueezeBertFeaturizer(DenseFeaturizer, GraphComponent):
         states = self._states(text)
         words = average_by_token(states, tokens)
         self.add_features_to_message(words, states.embedding[None].copy(), attribute, message)
+        if len(states.spans) < self._limit:  # not cut; a last word may have no word pieces all the same
+            return False
         last = max((end for _, end in states.spans), default=0)
         return any(token.start >= last for token in tokens)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import rasa.shared.utils.io
@@ -22,7 +21,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from sqz_nlu._version import __version__
 from sqz_nlu.components.citizenship import announce_selector
-from sqz_nlu.components.configuration import read_options
+from sqz_nlu.components.configuration import read_options, stored
 from sqz_nlu.errors import BundleError, DataError
 from sqz_nlu.runtime.archive import open_model
 from sqz_nlu.runtime.bundle import EMBEDDED
@@ -30,8 +29,6 @@ from sqz_nlu.runtime.selector import NO_SELECTION, UTTER, Selector, SelectorConf
 from sqz_nlu.training.examples import Example
 from sqz_nlu.training.selection import train_selection
 from sqz_nlu.training.selector_options import SelectorOptions
-
-logger = logging.getLogger(__name__)
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
@@ -105,10 +102,9 @@ class SqueezeBertResponseSelector(GraphComponent):
         options = cls._read_options(config)
         selector = None
         try:
-            with model_storage.read_from(resource) as folder:
-                selector = Selector.load(folder, options.intra_op_num_threads)
-        except ValueError:
-            logger.debug("%s: nothing was stored for %s.", cls.__name__, resource.name)
+            with stored(model_storage, resource) as folder:
+                if folder is not None:
+                    selector = Selector.load(folder, options.intra_op_num_threads)
         except BundleError as error:
             raise InvalidConfigException(
                 f"{cls.__name__}: the trained model cannot be loaded. {error} Run `rasa train` again."

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sqz_nlu.export.parity import Parity
 from sqz_nlu.runtime.labels import LabelSpace
+
+_MODEL = (
+    "An intent and entity model written by sqz-nlu. Load it with",
+    '`from sqz_nlu import Interpreter; Interpreter.load("this folder").parse("some text")`.',
+)
+_ENCODER = (
+    "An encoder written by sqz-nlu: it turns texts into vectors, without intents and entities. Load it with",
+    '`from sqz_nlu import Interpreter; Interpreter.load("this folder").embed(["some text"])`. To train',
+    "from it, give the folder as option `model` of a component.",
+)
 
 
 def model_card(facts: Mapping[str, Any], labels: LabelSpace, model_bytes: int, latency: str | None) -> str:
@@ -21,8 +32,7 @@ def model_card(facts: Mapping[str, Any], labels: LabelSpace, model_bytes: int, l
     lines = [
         "# Model card",
         "",
-        "An intent and entity model written by sqz-nlu. Load it with",
-        '`from sqz_nlu import Interpreter; Interpreter.load("this folder").parse("some text")`.',
+        *(_MODEL if labels.intents or labels.entities else _ENCODER),
         "",
         f"- Language: {facts.get('language') or 'not stated'}",
         f"- Encoder: {encoder['name']} ({encoder['fingerprint'][:12]})",
@@ -57,13 +67,7 @@ def _held_out(figures: Mapping[str, float]) -> list[str]:
 
 
 def _parity(parity: Mapping[str, Any] | None) -> list[str]:
-    if not parity:
-        return []
-    line = f"- int8 against float on {parity['texts']} training texts: "
-    line += f"same top intent on {parity['intent_agreement']:.1%}"
-    if parity["span_agreement"] is not None:
-        line += f", entity spans agree with F1 {parity['span_agreement']:.1%}"
-    return [line]
+    return [f"- {Parity(**parity)}"] if parity else []
 
 
 def _fallback(fallback: Mapping[str, Any] | None) -> list[str]:

@@ -23,6 +23,8 @@ from sqz_nlu.runtime.bundle import CARD, CONFIG, MANIFEST, TOKENIZER, Bundle, de
 ORT_MODEL = "model.ort"
 OPERATORS = "required_operators.config"
 SCRIPT = "sqz-nlu.js"
+# A folder with all of these is ours, and may be replaced; an app has the first two, too.
+_SIGNS = (SCRIPT, ORT_MODEL, OPERATORS, MANIFEST)
 _ERRORS_ONLY = 3
 
 
@@ -48,7 +50,7 @@ def export_mobile(bundle: Bundle, folder: Path) -> Path:
         **{name: bundle.contents[name] for name in (TOKENIZER, CONFIG, CARD)},
     }
     manifest = seal(files, {**describe(bundle.manifest), "target": "mobile"})
-    return write_target(folder, {**files, MANIFEST: manifest}, SCRIPT)
+    return write_target(folder, {**files, MANIFEST: manifest}, _SIGNS)
 
 
 def _convert(model: bytes, path: Path) -> bytes:

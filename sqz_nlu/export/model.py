@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import onnx
 import onnxruntime
@@ -26,6 +26,7 @@ from sqz_nlu.runtime.bundle import CARD, CONFIG, MODEL, TOKENIZER, Bundle, canon
 from sqz_nlu.runtime.interpreter import DecodingConfig, Interpreter
 
 logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 _PARITY_TEXTS = 400
 _PROBES = 8
@@ -97,7 +98,7 @@ def export(
         ParityError: int8 was demanded and does not agree with float.
         BundleError: the bundle cannot be written.
     """
-    sample = gold[:: max(1, len(gold) // _PARITY_TEXTS)][:_PARITY_TEXTS]
+    sample = _spread(gold, _PARITY_TEXTS)
     precision, parity = "int8", None
     if quantization == "none":
         precision, chosen = "float32", model.lower(FloatArithmetic())
@@ -157,8 +158,13 @@ def _probes(interpreter: Interpreter, texts: Sequence[str]) -> list[dict[str, An
     """Texts with the answers that a faithful copy of the bundle gives on any machine."""
     if not (interpreter.labels.intents or interpreter.labels.entities):
         return []
-    step = max(1, len(texts) // _PROBES)
-    return [interpreter.parse(text).to_dict() for text in texts[::step][:_PROBES]]
+    return [interpreter.parse(text).to_dict() for text in _spread(texts, _PROBES)]
+
+
+def _spread(items: Sequence[Item], most: int) -> list[Item]:
+    """So many of the items, evenly spread: training data come intent by intent."""
+    count = min(most, len(items))
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def _latency(interpreter: Interpreter, texts: Sequence[str]) -> str | None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 from sqz_nlu.errors import ExportError
@@ -59,7 +60,7 @@ def _from_archive(archive: Path) -> dict[str, bytes]:
     try:
         with tarfile.open(archive, "r:*") as package:
             return {name: _content(package, f"package/dist/{name}") for name in FILES}
-    except (tarfile.TarError, KeyError, EOFError, OSError) as error:
+    except (tarfile.TarError, KeyError, EOFError, OSError, zlib.error) as error:
         raise ExportError(f"'{archive}' is not the npm package {PACKAGE} ({error}). {_HELP}") from error
 
 

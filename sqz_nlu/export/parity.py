@@ -23,7 +23,7 @@ class Parity:
 
     Attributes:
         texts: number of texts compared.
-        intent_agreement: share of texts with the same top intent.
+        intent_agreement: share of texts with the same top intent; ``None`` without intents.
         intent_accuracy_float: against the annotations; ``None`` without intents.
         intent_accuracy_int8: likewise.
         span_f1_float: micro-F1 of exact entity spans against the annotations; ``None`` without entities.
@@ -32,7 +32,7 @@ class Parity:
     """
 
     texts: int
-    intent_agreement: float
+    intent_agreement: float | None
     intent_accuracy_float: float | None
     intent_accuracy_int8: float | None
     span_f1_float: float | None
@@ -43,7 +43,7 @@ class Parity:
         """What is out of bounds; a single text may differ however few there are."""
         slack = _ONE_TEXT / max(1, self.texts)
         found = []
-        if self.intent_agreement < min(INTENT_AGREEMENT, 1.0 - slack):
+        if self.intent_agreement is not None and self.intent_agreement < min(INTENT_AGREEMENT, 1.0 - slack):
             found.append(f"top intents agree on {self.intent_agreement:.1%} of {self.texts} texts")
         pairs = (
             ("intent accuracy", self.intent_accuracy_float, self.intent_accuracy_int8, INTENT_ACCURACY_DROP),
@@ -58,6 +58,15 @@ class Parity:
         """The JSON form."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        """One line for people."""
+        agreements = []
+        if self.intent_agreement is not None:
+            agreements.append(f"same top intent on {self.intent_agreement:.1%}")
+        if self.span_agreement is not None:
+            agreements.append(f"entity spans agree with F1 {self.span_agreement:.1%}")
+        return f"int8 against float on {self.texts} training texts: {', '.join(agreements)}"
+
 
 def compare(reference: Interpreter, candidate: Interpreter, gold: Sequence[Gold]) -> Parity:
     """Parses annotated texts with both graphs, one by one, as they will be parsed in use."""
@@ -70,7 +79,7 @@ def compare(reference: Interpreter, candidate: Interpreter, gold: Sequence[Gold]
     same = [a.intent.name == b.intent.name for a, b in zip(before, after, strict=True)]
     return Parity(
         texts=len(gold),
-        intent_agreement=sum(same) / max(1, len(same)),
+        intent_agreement=sum(same) / max(1, len(same)) if reference.labels.intents else None,
         intent_accuracy_float=_accuracy(before, intents) if known else None,
         intent_accuracy_int8=_accuracy(after, intents) if known else None,
         span_f1_float=span_f1(spans, list(map(spans_of, before))) if tagged else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sqz_nlu.errors import BundleError, ExportError
@@ -23,24 +23,26 @@ def require_labels(bundle: Bundle) -> None:
         )
 
 
-def write_target(folder: Path, files: Mapping[str, bytes], sign: str) -> Path:
+def write_target(folder: Path, files: Mapping[str, bytes], signs: Sequence[str]) -> Path:
     """Writes an exported folder; one of the same target is replaced.
 
     Args:
         folder: where.
         files: contents by path.
-        sign: one of the paths; an existing folder that has it is of the same target.
+        signs: some of the paths; an existing folder that has all of them is of the same target. One of them
+            is a name that only this target writes.
 
     Raises:
         ExportError: something else is in the way, or the disk refuses.
     """
-    if not replaceable(folder, sign):
+    missing = [sign for sign in signs if not replaceable(folder, sign)]
+    if missing:
         raise ExportError(
-            f"'{folder}' exists and this export did not write it (it has no {sign}). Give a new folder, or "
-            "delete this one first."
+            f"'{folder}' exists and this export did not write it (it has no {missing[0]}). Give a new "
+            "folder, or delete this one first."
         )
     try:
-        write_folder(folder, files)
+        write_folder(folder, files, signs)
     except OSError as error:
         raise ExportError(
             f"'{folder}' could not be written ({error}). Check the free space and the permissions; what was "

@@ -15,6 +15,8 @@ from sqz_nlu.export.target import WEB, require_labels, write_target
 from sqz_nlu.runtime.bundle import MANIFEST, Bundle, build_manifest, describe
 
 PAGE = "index.html"
+# A folder with all of these is a page of ours, and may be replaced; a bundle alone is none.
+_SIGNS = (PAGE, "sqz-nlu/bridge.js", f"bundle/{MANIFEST}")
 
 
 def export_web(bundle: Bundle, folder: Path, onnxruntime_web: Path | None = None) -> Path:
@@ -36,4 +38,4 @@ def export_web(bundle: Bundle, folder: Path, onnxruntime_web: Path | None = None
     files |= {f"sqz-nlu/{module.name}": module.read_bytes() for module in modules}
     files |= {f"bundle/{name}": content for name, content in {**bundle.contents, MANIFEST: manifest}.items()}
     files[PAGE] = (WEB / PAGE).read_bytes()
-    return write_target(folder, files, f"bundle/{MANIFEST}")
+    return write_target(folder, files, _SIGNS)

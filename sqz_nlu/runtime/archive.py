@@ -41,7 +41,7 @@ def open_model(path: str | Path) -> Bundle:
     Raises:
         BundleError: the path is none of these, the archive has no bundle, or what it has is damaged.
     """
-    path = EMBEDDED_FOLDER if str(path) == EMBEDDED else Path(path).expanduser()
+    path = EMBEDDED_FOLDER if str(path) == EMBEDDED else _expanded(Path(path))
     if path.is_dir() or not path.exists():
         return read_bundle(path)
     return _read_archive(path)
@@ -57,6 +57,13 @@ def export_bundle(path: str | Path, folder: str | Path) -> Path:
     return write_bundle(folder, bundle.contents, describe(bundle.manifest))
 
 
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # "~name" where nobody has that name
+        return path
+
+
 def _read_archive(path: Path) -> Bundle:
     bundles: dict[str, dict[str, bytes]] = {}
     synonyms: dict[str, str] = {}
@@ -67,8 +74,10 @@ def _read_archive(path: Path) -> Bundle:
                 if found and member.isfile() and found[2] in (*FILES, MANIFEST):
                     bundles.setdefault(found[1], {})[found[2]] = _content(archive, member)
                 elif _SYNONYMS.fullmatch(member.name) and member.isfile():
-                    synonyms |= json.loads(_content(archive, member))
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+                    synonyms |= _read_synonyms(member.name, _content(archive, member))
+    except (BundleError, MemoryError):
+        raise
+    except Exception as error:  # each decompressor has exceptions of its own: zlib.error, LZMAError, ...
         raise BundleError(
             f"'{path}' cannot be read as a model archive ({error}). Expected a bundle folder or the "
             ".tar.gz that `rasa train` wrote."
@@ -89,9 +98,20 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read() if file is not None else b""
 
 
+def _read_synonyms(name: str, content: bytes) -> dict[str, str]:
+    synonyms = json.loads(content)
+    if not isinstance(synonyms, dict) or not all(isinstance(value, str) for value in synonyms.values()):
+        raise BundleError(
+            f"{name} in the archive does not hold synonyms; expected a JSON object of texts. Train again."
+        )
+    return synonyms
+
+
 def _with_synonyms(bundle: Bundle, synonyms: Mapping[str, str]) -> Bundle:
-    decoding = {**bundle.config["decoding"], "synonyms": dict(synonyms)}
-    config = canonical_json({**bundle.config, "decoding": decoding})
+    decoding = bundle.config.get("decoding")
+    if not isinstance(decoding, dict):
+        raise BundleError(f"{CONFIG} in '{bundle.path}' does not say how to decode. Train again.")
+    config = canonical_json({**bundle.config, "decoding": {**decoding, "synonyms": dict(synonyms)}})
     contents = {**bundle.contents, CONFIG: config}
     manifest = build_manifest(contents, describe(bundle.manifest))
     return verify_files(bundle.path, {**contents, MANIFEST: manifest})

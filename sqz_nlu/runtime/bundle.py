@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sqz_nlu.errors import BundleError, IncompatibleBundleError
-from sqz_nlu.runtime.folder import previous_folder, replaceable, write_folder
+from sqz_nlu.runtime.folder import has_files, previous_folder, replaceable, write_folder
 from sqz_nlu.runtime.graph_check import check_graph
 
 FORMAT_VERSION = 1
@@ -31,6 +31,8 @@ TOKENIZER = "tokenizer.json"
 MODEL = "model.onnx"
 CARD = "README.md"
 FILES = (CONFIG, TOKENIZER, MODEL, CARD)
+# A folder with these is a bundle and may be replaced by one, even where it is damaged.
+SIGNS = (MANIFEST, MODEL)
 OFFSET_UNIT = "unicode code points"
 # The encoder that ships with the package, and the name that stands for it.
 EMBEDDED = "embedded"
@@ -105,8 +107,13 @@ def verify_files(where: Path, files: Mapping[str, bytes]) -> Bundle:
     try:
         config = json.loads(contents[CONFIG])
         contents[TOKENIZER].decode("utf-8")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"The bundle {where} holds text that cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise BundleError(
+            f"{where / CONFIG} holds a {type(config).__name__}; expected a JSON object. Train or export the "
+            "bundle again."
+        )
     return Bundle(where, manifest, config, contents)
 
 
@@ -114,7 +121,7 @@ def _existing(folder: Path) -> Path:
     if folder.is_dir():
         return folder
     previous = previous_folder(folder)
-    if previous.is_dir():  # a crash fell between the two renames of write_bundle
+    if not folder.exists() and is_bundle(previous):  # a crash fell between the two renames of write_bundle
         return previous
     kind = "a file, not a folder" if folder.exists() else "missing"
     raise BundleError(
@@ -123,24 +130,33 @@ def _existing(folder: Path) -> Path:
     )
 
 
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder is known by its files as a bundle; whether it is whole, `read_bundle` says."""
+    return has_files(folder, SIGNS)
+
+
 def _read_manifest(where: Path, raw: bytes) -> dict[str, Any]:
     damaged = f"{where / MANIFEST} is damaged ({{}}). Copy or export the bundle again."
     try:
         manifest: dict[str, Any] = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BundleError(damaged.format("not valid JSON")) from None
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if not isinstance(version, int):
         raise BundleError(damaged.format("no format_version"))
-    if canonical_json(manifest) != raw or manifest.get("checksum") != _checksum(manifest):
+    if canonical_json(manifest) != raw or manifest.get("checksum") != checksum(manifest):
         raise BundleError(damaged.format("its checksum does not match"))
     if version != FORMAT_VERSION:
         raise IncompatibleBundleError(
             f"The bundle '{where}' has format version {version}; this version of sqz-nlu reads "
             f"{FORMAT_VERSION}. Use a matching version of sqz-nlu, or train the model again."
         )
-    if set(manifest.get("files", ())) != set(FILES):
+    files = manifest.get("files")
+    if not isinstance(files, dict) or set(files) != set(FILES):
         raise BundleError(damaged.format(f"it must list exactly {', '.join(FILES)}"))
+    for name, entry in files.items():
+        if not isinstance(entry, dict) or not {"size", "sha256"} <= set(entry):
+            raise BundleError(damaged.format(f"it does not state size and sha256 of {name}"))
     return manifest
 
 
@@ -175,8 +191,9 @@ def canonical_json(value: Mapping[str, Any]) -> bytes:
     return (text + "\n").encode("utf-8", "surrogatepass")
 
 
-def _checksum(manifest: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in manifest.items() if key != "checksum"}
+def checksum(data: Mapping[str, Any]) -> str:
+    """The SHA-256 that JSON states of itself under ``checksum``: over all its other entries."""
+    rest = {key: value for key, value in data.items() if key != "checksum"}
     return hashlib.sha256(canonical_json(rest)).hexdigest()
 
 
@@ -213,7 +230,7 @@ def seal(files: Mapping[str, bytes], about: Mapping[str, Any]) -> bytes:
             for name, content in files.items()
         },
     }
-    manifest["checksum"] = _checksum(manifest)
+    manifest["checksum"] = checksum(manifest)
     return canonical_json(manifest)
 
 
@@ -231,12 +248,13 @@ def write_bundle(folder: str | Path, files: Mapping[str, bytes], about: Mapping[
     """
     folder = Path(folder)
     manifest = build_manifest(files, about)
-    if not replaceable(folder, MANIFEST):
-        raise BundleError(
-            f"'{folder}' exists and is not a bundle. Give a new folder, or delete this one first."
-        )
     try:
-        write_folder(folder, {**files, MANIFEST: manifest})
+        if not replaceable(folder, *SIGNS):
+            raise BundleError(
+                f"'{folder}' exists and is not a bundle: it does not have {' and '.join(SIGNS)}. Give a new "
+                "folder, or delete this one first."
+            )
+        write_folder(folder, {**files, MANIFEST: manifest}, SIGNS)
     except OSError as error:
         raise BundleError(
             f"The bundle '{folder}' could not be written ({error}). Check the free space and "

@@ -16,10 +16,13 @@ ALLOWED_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 _MODEL_GRAPH, _MODEL_OPSET, _MODEL_FUNCTIONS = 7, 8, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
 _NODE_OUTPUT, _NODE_ATTRIBUTE, _NODE_DOMAIN = 2, 5, 7
-_ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 5, 6, 11
+_ATTRIBUTE_TENSORS = (5, 10)  # one, and a list
+_ATTRIBUTE_GRAPHS = (6, 11)
+_ATTRIBUTE_SPARSE = (22, 23)
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
 _OPSET_DOMAIN = 1
 _LENGTH_DELIMITED = 2
+_LARGEST_FIELD = 2**29 - 1
 
 
 def check_graph(model: bytes) -> None:
@@ -69,9 +72,11 @@ def _check_graph(graph: memoryview) -> None:
 
 def _check_attribute(attribute: memoryview) -> None:
     for number, value in _fields(attribute):
-        if number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+        if number in _ATTRIBUTE_GRAPHS:
             raise BundleError("model.onnx has a graph inside an operator; expected none.")
-        if number == _ATTRIBUTE_TENSOR:
+        if number in _ATTRIBUTE_SPARSE:
+            raise BundleError("model.onnx has a sparse tensor inside an operator; expected dense ones only.")
+        if number in _ATTRIBUTE_TENSORS:
             _check_tensor(value)
 
 
@@ -95,6 +100,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     while position < len(message):
         key, position = _varint(message, position)
         number, wire_type = key >> 3, key & 7
+        if number > _LARGEST_FIELD:  # other readers would take its lower bits for another field
+            raise IndexError(f"the field number {number} is too large")
         if wire_type == _LENGTH_DELIMITED:
             length, position = _varint(message, position)
             if position + length > len(message):

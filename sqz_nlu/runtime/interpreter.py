@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,9 +77,37 @@ class DecodingConfig:
         """
         try:
             patterns = PatternWeights.from_dict(data["patterns"]) if data.get("patterns") else None
-            return cls(**{**data, "labels": LabelSpace.from_dict(data["labels"]), "patterns": patterns})
+            labels = LabelSpace.from_dict(data["labels"])
+            if patterns:
+                patterns.check(len(labels.tags), len(labels.intents))
+            _check_kinds(data, vars(cls()))
+            return cls(**{**data, "labels": labels, "patterns": patterns})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BundleError(f"config.json of the bundle cannot be used: {error!r}.") from error
+            raise BundleError(
+                f"config.json of the bundle cannot be used: {error!r}. Train or export the bundle again."
+            ) from error
+
+
+def _check_kinds(data: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raises ``TypeError`` for a value that is of another kind than its default."""
+    for name, default in defaults.items():
+        kinds = (int, float) if isinstance(default, float) else (type(default),)
+        if name in data and name not in ("labels", "patterns") and not isinstance(data[name], kinds):
+            raise TypeError(f"{name} is {data[name]!r}, expected a value such as {default!r}")
+
+
+def _states(config: Mapping[str, Any]) -> str | None:
+    """The name of the token states in the graph; ``None`` where a bundle does not say what its encoder is."""
+    encoder = config.get("encoder", {})
+    layers = encoder.get("num_hidden_layers") if isinstance(encoder, dict) else encoder
+    if layers is None:
+        return None
+    if not isinstance(layers, int):
+        raise BundleError(
+            f"config.json of the bundle has the encoder {encoder!r}; expected an object with the number of "
+            "its layers. Train or export the bundle again."
+        )
+    return states_name(layers)
 
 
 class Interpreter:
@@ -93,14 +121,13 @@ class Interpreter:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.manifest = bundle.manifest
         self.path = bundle.path
-        self.config = DecodingConfig.from_dict(dict(bundle.config.get("decoding", {})))
+        self.config = DecodingConfig.from_dict(bundle.config.get("decoding", {}))
         labels = self.config.labels
         try:
             tokenizer = Tokenizer.from_str(bundle.tokenizer)
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"tokenizer.json of the bundle cannot be used: {error}") from error
-        layers = bundle.config.get("encoder", {}).get("num_hidden_layers")
-        self._states = None if layers is None else states_name(layers)
+        self._states = _states(bundle.config)
         self._text = TextEncoder(tokenizer, self.config.max_tokens)
         self._session = GraphSession(bundle.model, threads)
         self._entities = EntityDecoder(labels, self.config.split_by_comma, self.config.split_default)
@@ -149,6 +176,15 @@ class Interpreter:
         """
         self._check(texts)
         return self._in_batches(texts, self._parse_equal)
+
+    def has_words(self, text: str) -> bool:
+        """Whether there is anything to read in a text; where not, `parse` gives no intent.
+
+        Raises:
+            TypeError: ``text`` is not a string.
+        """
+        _check_texts([text])
+        return bool(self._text.encode(text).words)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Sentence vectors: the mean of the encoder's token states.
@@ -216,14 +252,15 @@ class Interpreter:
         ]
 
     def _parse_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[ParseResult]:
-        """Parses texts that have the same number of tokens."""
-        if not any(text.words for text in encoded):
-            return [ParseResult(text, NO_INTENT, (), (), (), self.config.extractor) for text in texts]
-        outputs = dict(zip(self._outputs, self._session.run(self._outputs, _ids(encoded)), strict=True))
-        return [
-            self._read(text, code, {name: values[row] for name, values in outputs.items()})
-            for row, (text, code) in enumerate(zip(texts, encoded, strict=True))
-        ]
+        """Parses texts that have the same number of tokens; the graph sees those with words."""
+        results = [ParseResult(text, NO_INTENT, (), (), (), self.config.extractor) for text in texts]
+        rows = [row for row, code in enumerate(encoded) if code.words]
+        if rows:
+            values = self._session.run(self._outputs, _ids([encoded[row] for row in rows]))
+            for row, *output in zip(rows, *values, strict=True):
+                outputs = dict(zip(self._outputs, output, strict=True))
+                results[row] = self._read(texts[row], encoded[row], outputs)
+        return results
 
     def _read(
         self, text: str, encoded: EncodedText, outputs: dict[str, npt.NDArray[np.float32]]

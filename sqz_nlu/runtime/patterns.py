@@ -74,10 +74,18 @@ class Patterns:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Patterns:
-        """Reads the JSON form; raises ``KeyError`` or ``TypeError`` on another one."""
+        """Reads the JSON form; raises ``KeyError``, ``TypeError`` or ``ValueError`` on another one."""
+        tables = tuple(LookupTable(table["name"], tuple(table["entries"])) for table in data["tables"])
+        regexes = tuple(RegexFeature(**regex) for regex in data["regexes"])
+        for table in tables:
+            if not all(isinstance(entry, str) and entry for entry in table.entries):
+                raise ValueError(f"an entry of the table {table.name!r} is empty or no text")
+        for regex in regexes:
+            if not isinstance(regex.pattern, str):
+                raise TypeError(f"the regular expression {regex.name!r} is no text")
         return cls(
-            tuple(LookupTable(table["name"], tuple(table["entries"])) for table in data["tables"]),
-            tuple(RegexFeature(**regex) for regex in data["regexes"]),
+            tables,
+            regexes,
             bool(data["case_sensitive"]),
             bool(data["word_boundaries"]),
         )
@@ -235,6 +243,15 @@ class PatternWeights:
             if weights.ndim != 2 or len(weights) != rows:
                 raise ValueError(f"weights of shape {weights.shape}, expected {rows} rows")
         return cls(patterns, tags, intents)
+
+    def check(self, tags: int, intents: int) -> None:
+        """Raises ``ValueError`` where the weights are not for as many tags and intents."""
+        seen = self.tags.shape[1], self.intents.shape[1]
+        if seen != (tags, intents):
+            raise ValueError(
+                f"patterns have weights for {seen[0]} tags and {seen[1]} intents; expected {tags} and "
+                f"{intents}"
+            )
 
     def add(
         self, matches: Sequence[Match], intents: Logits | None, words: Logits | None

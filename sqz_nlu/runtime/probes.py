@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import onnxruntime
+
 from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.interpreter import Interpreter
 
@@ -15,16 +17,24 @@ def check_probes(interpreter: Interpreter) -> int:
     """Asks a model its probes and returns how many there were.
 
     Raises:
-        BundleError: it answers differently here than where it was made.
+        BundleError: it answers differently here than where it was made, or its probes cannot be read.
     """
-    probes = interpreter.manifest["probes"]
-    for probe in probes:
-        answer = interpreter.parse(probe["text"]).to_dict()
-        if not _same(probe, answer):
-            raise BundleError(
-                f"'{interpreter.path}' is intact, but on this machine it answers "
-                f"{json.dumps(answer)} where {json.dumps(probe)} was recorded when it was made."
-            )
+    probes = interpreter.manifest.get("probes", [])
+    try:
+        for probe in probes:
+            answer = interpreter.parse(probe["text"]).to_dict()
+            if not _same(probe, answer):
+                raise BundleError(
+                    f"'{interpreter.path}' is intact, but on this machine it answers {json.dumps(answer)} "
+                    f"where {json.dumps(probe)} was recorded when it was made. Do not use it here: install "
+                    f"another version of onnxruntime (this is {onnxruntime.__version__}), or train the model "
+                    "on this machine."
+                )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"The probes of '{interpreter.path}' cannot be read ({error!r}); expected parses as "
+            "`sqz-nlu parse` prints them. Train or export the model again."
+        ) from error
     return len(probes)
 
 
@@ -32,7 +42,7 @@ def _same(recorded: dict[str, Any], answer: dict[str, Any]) -> bool:
     """Whether two parses agree but for values that synonyms change and small differences of CPUs."""
 
     def spans(parse: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return [(e["start"], e["end"], e["entity"], e.get("role")) for e in parse["entities"]]
+        return [(e["start"], e["end"], e["entity"], e.get("role"), e.get("group")) for e in parse["entities"]]
 
     difference = abs(recorded["intent"]["confidence"] - answer["intent"]["confidence"])
     same_intent = recorded["intent"]["name"] == answer["intent"]["name"]

@@ -8,8 +8,8 @@ A selector is stored as a folder:
 
 from __future__ import annotations
 
-import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,9 @@ from sqz_nlu.runtime.bundle import (
     EMBEDDED_FOLDER,
     Bundle,
     canonical_json,
+    checksum,
     describe,
+    is_bundle,
     read_bundle,
     write_bundle,
 )
@@ -121,16 +123,19 @@ class Selector:
         """
         folder = Path(folder)
         data = _read(folder)
-        embedded = data["encoder"]["name"] == EMBEDDED
-        bundle = read_bundle(EMBEDDED_FOLDER if embedded else folder / ENCODER)
-        if bundle.fingerprint != data["encoder"]["fingerprint"]:
+        try:
+            name, fingerprint = data["encoder"]["name"], str(data["encoder"]["fingerprint"])
+            head, config = SelectionHead.from_dict(data["head"]), SelectorConfig(**data["config"])
+        except (KeyError, TypeError) as error:
+            raise BundleError(f"{folder / SELECTION} cannot be used: {error!r}. Train again.") from error
+        bundle = read_bundle(EMBEDDED_FOLDER if name == EMBEDDED else folder / ENCODER)
+        if bundle.fingerprint != fingerprint:
             raise BundleError(
-                f"The response selector was trained with the encoder '{data['encoder']['name']}' "
-                f"{data['encoder']['fingerprint'][:12]} of sqz-nlu {data['producer']}; here is "
-                f"{bundle.fingerprint[:12]} of sqz-nlu {__version__}. Train again, or install that version."
+                f"The response selector was trained with the encoder '{name}' {fingerprint[:12]} of sqz-nlu "
+                f"{data.get('producer')}; here is {bundle.fingerprint[:12]} of sqz-nlu {__version__}. Train "
+                "again, or install that version."
             )
-        head = SelectionHead.from_dict(data["head"])
-        return cls(shared_encoder(bundle, threads), head, SelectorConfig(**data["config"]))
+        return cls(shared_encoder(bundle, threads), head, config)
 
     def select(self, text: str) -> Selection:
         """The response for a text; none for a text without words.
@@ -140,10 +145,11 @@ class Selector:
         Raises:
             TypeError: ``text`` is not a string.
         """
-        if not text.strip():
+        vector = self._encoder.embed(text)
+        if vector is None:
             return NO_SELECTION
         key, ranking = rank_intents(
-            self._head.logits(self._encoder.embed(text))[0],
+            self._head.logits(vector)[0],
             self._head.keys,
             1.0,
             self.config.ranking_length,
@@ -178,7 +184,9 @@ def write_selector(
     data = json.loads(json.dumps(data))  # YAML has numbers as keys, JSON has not
     if name != EMBEDDED:
         write_bundle(folder / ENCODER, encoder.contents, describe(encoder.manifest))
-    (folder / SELECTION).write_bytes(canonical_json({**data, "checksum": _checksum(data)}))
+    (folder / SELECTION).write_bytes(canonical_json({**data, "checksum": checksum(data)}))
+    if name == EMBEDDED and is_bundle(folder / ENCODER):  # of an earlier selector
+        shutil.rmtree(folder / ENCODER, ignore_errors=True)
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -192,7 +200,7 @@ def _read(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{path} cannot be read ({error}). Train again.") from error
     except (ValueError, KeyError, TypeError):
         raise BundleError(damaged.format("not the JSON of a response selector")) from None
-    if canonical_json(data) != raw or data.get("checksum") != _checksum(data):
+    if canonical_json(data) != raw or data.get("checksum") != checksum(data):
         raise BundleError(damaged.format("its checksum does not match"))
     if version != FORMAT_VERSION:
         raise IncompatibleBundleError(
@@ -200,8 +208,3 @@ def _read(folder: Path) -> dict[str, Any]:
             "Use a matching version of sqz-nlu, or train again."
         )
     return data
-
-
-def _checksum(data: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in data.items() if key != "checksum"}
-    return hashlib.sha256(canonical_json(rest)).hexdigest()

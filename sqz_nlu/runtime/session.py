@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Sequence
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,8 @@ class GraphSession:
     """Runs a bundle's graph.
 
     The session is opened on first use and again in a forked child, because ONNX Runtime's threads do not
-    survive a fork. `run` may be called from many threads at once.
+    survive a fork; the child never closes the parent's, which would wait for them for ever. `run` may be
+    called from many threads at once.
 
     Args:
         model: the bytes of an ONNX file.
@@ -32,7 +35,8 @@ class GraphSession:
         self._threads = threads
         self._exposed: str | None = None
         self._lock = threading.Lock()
-        self._opened: tuple[int, onnxruntime.InferenceSession] | None = None
+        self._opened: onnxruntime.InferenceSession | None = None
+        _graph_sessions.add(self)
 
     def run(self, outputs: Sequence[str], ids: npt.NDArray[np.int32]) -> list[npt.NDArray[np.float32]]:
         """Runs the graph on texts of equal length.
@@ -66,12 +70,19 @@ class GraphSession:
 
     def _session(self) -> onnxruntime.InferenceSession:
         opened = self._opened
-        if opened is not None and opened[0] == os.getpid():
-            return opened[1]
+        if opened is not None:
+            return opened
         with self._lock:
-            if self._opened is None or self._opened[0] != os.getpid():
-                self._opened = (os.getpid(), self._open())
-            return self._opened[1]
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def forget(self) -> None:
+        """Leaves the session, and a lock that may be held, to the parent of this forked process."""
+        self._lock = threading.Lock()
+        if self._opened is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._opened))  # so that it is never closed here
+            self._opened = None
 
     def _open(self) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
@@ -89,3 +100,15 @@ class GraphSession:
                 f"ONNX Runtime {onnxruntime.__version__} cannot run model.onnx ({error}). "
                 "Expected onnxruntime 1.17 or newer; update it."
             ) from error
+
+
+_graph_sessions: WeakSet[GraphSession] = WeakSet()
+
+
+def _after_fork() -> None:
+    for session in list(_graph_sessions):
+        session.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -23,13 +23,18 @@ class SharedEncoder:
 
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
-        self._last: tuple[str, npt.NDArray[np.float32]] | None = None
+        self._last: tuple[str, npt.NDArray[np.float32] | None] | None = None
 
-    def embed(self, text: str) -> npt.NDArray[np.float32]:
-        """The sentence vector of a text, ``float32 [1, hidden]``; not to be changed."""
+    def embed(self, text: str) -> npt.NDArray[np.float32] | None:
+        """The sentence vector of a text, ``float32 [1, hidden]``; not to be changed. None without words.
+
+        Raises:
+            TypeError: ``text`` is not a string.
+        """
         last = self._last
         if last is None or last[0] != text:
-            last = self._last = (text, self._interpreter.embed([text]))
+            vector = self._interpreter.embed([text]) if self._interpreter.has_words(text) else None
+            last = self._last = (text, vector)
         return last[1]
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Tokenizer, normalizers
 
 from sqz_nlu.runtime.results import Span
+
+_ACCENTS = normalizers.BertNormalizer(
+    clean_text=False, handle_chinese_chars=False, strip_accents=True, lowercase=False
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,8 @@ def _read(encoding: Encoding, text: str) -> EncodedText:
     if any(text[start : start + 1].isspace() for start, _ in words):
         words, first_tokens = _without_space(text, words, first_tokens)
     if not text.isascii():
-        words = [(start, _with_marks(text, end)) for start, end in words]
+        limits = zip(words, [*(start for start, _ in words[1:]), len(text)], strict=False)
+        words = [(start, _with_marks(text, end, limit)) for (start, end), limit in limits]
     return EncodedText(encoding.ids, spans, tuple(words), first_tokens)
 
 
@@ -98,8 +104,18 @@ def _without_space(
     return cut, kept
 
 
-def _with_marks(text: str, end: int) -> int:
-    """The end of a word with the combining marks after it, which BERT's normalizer drops."""
-    while end < len(text) and unicodedata.combining(text[end]):
+def _with_marks(text: str, end: int, limit: int) -> int:
+    """The end of a word with the marks after it, which BERT's normalizer drops; at most ``limit``."""
+    while end < limit and _is_mark(text[end]):
         end += 1
     return end
+
+
+@lru_cache(maxsize=4096)
+def _is_mark(character: str) -> bool:
+    """Whether a normalizer drops a character as an accent: BERT's, by its own table, or another one.
+
+    That table is Unicode's category Mn, vowel signs of many scripts among them, of the library's Unicode
+    version. The browser's runtime has it, too (``unicode.js``).
+    """
+    return unicodedata.combining(character) != 0 or not _ACCENTS.normalize_str(_encodable(character))

@@ -22,6 +22,7 @@ from sqz_nlu.serving.observe import Observe
 from sqz_nlu.serving.parsing import ParsePool
 from sqz_nlu.serving.requests import Access, check_text, check_texts, not_authenticated, read_object
 from sqz_nlu.serving.responses import (
+    RETRY,
     RequestError,
     json_response,
     on_failure,
@@ -66,9 +67,13 @@ def create_app(
     paths = {endpoint: path for path, (endpoint, _) in routes.items()}
     middleware = [Middleware(Observe, paths=paths, metrics=server.metrics, stopping=lambda: server.stopping)]
     if server.settings.cors:
-        headers = ("Authorization", "Content-Type")
         middleware.append(
-            Middleware(CORSMiddleware, allow_origins=server.settings.cors, allow_headers=headers)
+            Middleware(
+                CORSMiddleware,
+                allow_origins=server.settings.cors,
+                allow_methods=("GET", "POST"),
+                allow_headers=("Authorization", "Content-Type"),
+            )
         )
     app = Starlette(
         routes=[Route(path, endpoint, methods=[method]) for path, (endpoint, method) in routes.items()],
@@ -127,7 +132,7 @@ class ModelServer:
     async def ready(self, _: Request) -> Response:
         """200 when texts are understood, 503 before and while stopping."""
         if self.stopping:
-            raise RequestError(503, "Stopping", "The server is stopping; ask another one.")
+            raise RequestError(503, "Stopping", "The server is stopping; ask another one.", headers=RETRY)
         return json_response({"status": "ready", "model_id": self._pool.model().fingerprint})
 
     async def version(self, _: Request) -> Response:

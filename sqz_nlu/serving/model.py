@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqz_nlu.errors import BundleError
-from sqz_nlu.runtime.bundle import FILES, MANIFEST
+from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, FILES, MANIFEST
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.probes import check_probes
 
@@ -41,11 +41,12 @@ class ModelSource:
 
     Args:
         path: a bundle folder, a model archive, or a folder of archives, of which the newest counts
-            (as with ``rasa run --model``).
+            (as with ``rasa run --model``). ``~`` is the home folder.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        # Absolute, as `Path("./embedded")` would else be the name of the encoder in the package.
+        self.path = EMBEDDED_FOLDER if str(path) == EMBEDDED else Path(path).expanduser().absolute()
         self.current: ServedModel | None = None
         self._loading = threading.Lock()
         self._tried: FilesState = ()

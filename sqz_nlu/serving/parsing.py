@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,11 +14,10 @@ from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.serving.logs import log_event, logger
 from sqz_nlu.serving.metrics import ServerMetrics
 from sqz_nlu.serving.model import ModelSource, ServedModel
-from sqz_nlu.serving.responses import RequestError, encode_json
+from sqz_nlu.serving.responses import RETRY, RequestError, encode_json
 from sqz_nlu.serving.settings import ServerSettings
 from sqz_nlu.serving.shortcuts import read_shortcut
 
-_RETRY = {"Retry-After": "1"}
 _SECONDS_BETWEEN_WARNINGS = 5.0
 Answer = TypeVar("Answer")
 
@@ -46,7 +46,7 @@ class ParsePool:
             RequestError: 503 until there is one.
         """
         if self._source.current is None:
-            raise RequestError(503, "NotReady", "The model is still being loaded; try again.", headers=_RETRY)
+            raise RequestError(503, "NotReady", "The model is still being loaded; try again.", headers=RETRY)
         return self._source.current
 
     async def parse(self, text: str) -> bytes:
@@ -56,8 +56,10 @@ class ParsePool:
             RequestError: no model yet, too many texts waiting, or the model failed.
         """
         shortcut = read_shortcut(text)
-        if shortcut is not None:
-            return encode_json(shortcut)
+        return await self._parse(text) if shortcut is None else encode_json(shortcut)
+
+    async def _parse(self, text: str) -> bytes:
+        """The model's answer to one text."""
         return await self._run(1, lambda model: encode_json(model.parse(text).to_dict()))
 
     async def parse_batch(self, texts: list[str]) -> bytes:
@@ -75,19 +77,33 @@ class ParsePool:
         self._threads.shutdown(wait=True)
 
     async def _run(self, texts: int, work: Callable[[Interpreter], Answer]) -> Answer:
+        with self._accepted(texts) as interpreter:
+            return await self._on_thread(texts, work, interpreter)
+
+    @contextlib.contextmanager
+    def _accepted(self, texts: int) -> Iterator[Interpreter]:
+        """Counts texts while they wait and are parsed, and gives the model of now.
+
+        Raises:
+            RequestError: no model yet, too many texts waiting, or what is inside fails.
+        """
         interpreter = self.model().interpreter
         if self._texts and self._texts + texts > self._most:
             raise self._overloaded()
         self._texts += texts
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._timed, texts, work, interpreter
-            )
+            yield interpreter
         except Exception:
             logger.exception("parse-failed")
             raise RequestError(500, "ParsingError", "The model failed; the log says where.") from None
         finally:
             self._texts -= texts
+
+    async def _on_thread(
+        self, texts: int, work: Callable[[Interpreter], Answer], interpreter: Interpreter
+    ) -> Answer:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._timed, texts, work, interpreter)
 
     def _timed(self, texts: int, work: Callable[[Interpreter], Answer], interpreter: Interpreter) -> Answer:
         started = time.perf_counter()
@@ -103,4 +119,4 @@ class ParsePool:
             self._warned = now
             log_event(logging.WARNING, "overloaded", waiting=self._texts)
         message = f"{self._texts} texts are waiting, the most this server queues. Try again later."
-        return RequestError(503, "Overloaded", message, headers=_RETRY)
+        return RequestError(503, "Overloaded", message, headers=RETRY)

@@ -13,14 +13,14 @@ from ray.serve import Application
 from starlette.applications import Starlette
 
 from sqz_nlu.errors import OptionError, did_you_mean
-from sqz_nlu.runtime.interpreter import Interpreter
+from sqz_nlu.runtime.results import ParseResult
 from sqz_nlu.serving.app import create_app
+from sqz_nlu.serving.batches import parse_each
 from sqz_nlu.serving.metrics import ServerMetrics
 from sqz_nlu.serving.model import ModelSource
 from sqz_nlu.serving.parsing import ParsePool
 from sqz_nlu.serving.responses import encode_json
 from sqz_nlu.serving.settings import ServerSettings
-from sqz_nlu.serving.shortcuts import read_shortcut
 
 _BATCHING = {"max_batch_size": 16, "batch_wait_seconds": 0.002}
 
@@ -80,23 +80,18 @@ class BatchingPool(ParsePool):
         batch_wait_seconds: float,
     ) -> None:
         super().__init__(source, settings, metrics)
-        together = serve.batch(max_batch_size=max_batch_size, batch_wait_timeout_s=batch_wait_seconds)
+        # Ray before 2.48 cannot have more than one batch at a time.
+        more = {"max_concurrent_batches": settings.threads} if settings.threads > 1 else {}
+        together = serve.batch(max_batch_size=max_batch_size, batch_wait_timeout_s=batch_wait_seconds, **more)
         self._parse_together = together(self._parse_texts)
 
-    async def parse(self, text: str) -> bytes:
-        """The answer to one message, as JSON in UTF-8.
+    async def _parse(self, text: str) -> bytes:
+        with self._accepted(1):  # counted from here on, as batches may have to wait
+            outcome: ParseResult | Exception = await self._parse_together(text)
+            if isinstance(outcome, Exception):
+                raise outcome
+            return encode_json(outcome.to_dict())
 
-        Raises:
-            RequestError: as `ParsePool.parse`.
-        """
-        shortcut = read_shortcut(text)
-        if shortcut is not None:
-            return encode_json(shortcut)
-        answer: bytes = await self._parse_together(text)
-        return answer
-
-    async def _parse_texts(self, texts: list[str]) -> list[bytes]:
-        def work(model: Interpreter) -> list[bytes]:
-            return [encode_json(parse.to_dict()) for parse in model.parse_batch(texts)]
-
-        return await self._run(len(texts), work)
+    async def _parse_texts(self, texts: list[str]) -> list[ParseResult | Exception]:
+        model = self.model().interpreter
+        return await self._on_thread(len(texts), lambda model: parse_each(model, texts), model)

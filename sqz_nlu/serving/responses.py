@@ -13,6 +13,9 @@ from starlette.responses import Response
 
 from sqz_nlu._version import __version__
 
+# Of every 503: when to try again, in seconds.
+RETRY = {"Retry-After": "1"}
+
 
 class RequestError(Exception):
     """A request that is answered with an error.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqz_nlu.errors import OptionError
@@ -20,7 +21,7 @@ class ServerSettings:
 
     Attributes:
         token: asked of every request but ``/``, ``/health``, ``/ready`` and ``/version``; ``None`` for none.
-        cors: origins that browsers may call from; ``"*"`` for all.
+        cors: origins that browsers may call from, a list or tuple; ``"*"`` in it for all.
         threads: texts that are understood at the same time.
         queue: texts that may wait for a thread; more are refused with 503.
         max_body: largest request body in bytes.
@@ -29,11 +30,11 @@ class ServerSettings:
         watch: seconds between looks for a new model; 0 never looks.
 
     Raises:
-        OptionError: a value is out of its range.
+        OptionError: a value is of another type or out of its range.
     """
 
     token: str | None = None
-    cors: tuple[str, ...] = ()
+    cors: Sequence[str] = ()
     threads: int = field(default_factory=usable_processors)
     queue: int = 256
     max_body: int = 2**20
@@ -43,9 +44,21 @@ class ServerSettings:
 
     def __post_init__(self) -> None:
         for name in ("threads", "queue", "max_body", "max_length", "max_batch"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)}; expected 1 or more.")
-        if not self.watch >= 0:
-            raise OptionError(f"watch is {self.watch}; expected 0 (never) or a number of seconds.")
+            value = getattr(self, name)
+            if not _is_number(value, int) or value < 1:
+                raise OptionError(f"{name} is {value!r}; expected a whole number of 1 or more.")
+        if not _is_number(self.watch, int, float) or not self.watch >= 0:
+            raise OptionError(f"watch is {self.watch!r}; expected 0 (never) or a number of seconds.")
+        if self.token is not None and not isinstance(self.token, str):  # it is a secret: not shown
+            kind = type(self.token).__name__
+            raise OptionError(f"token is of type {kind}; expected a text. Put it in quotes.")
         if self.token == "":
             raise OptionError("token is empty; give a secret, or leave it out to ask for none.")
+        if not isinstance(self.cors, tuple | list) or not all(isinstance(one, str) for one in self.cors):
+            raise OptionError(
+                f"cors is {self.cors!r}; expected a list of origins such as ['https://a.example.com']."
+            )
+
+
+def _is_number(value: object, *kinds: type) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)

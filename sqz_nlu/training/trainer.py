@@ -99,9 +99,9 @@ def train(
             if plan.few_examples:
                 run.start_intents(kept)
             run.calibrate(held, result)
+            run.fit([*kept, *held], plan.late_epochs)
             if plan.few_examples:
                 run.start_intents([*kept, *held])
-            run.fit([*kept, *held], plan.late_epochs)
         finally:
             run.bar.close()
             network.eval().cpu()

@@ -2,7 +2,7 @@
 
 import { BundleError } from "./errors.js";
 import { BertNormalizer, isWhite, range } from "./normalizer.js";
-import { COMBINING, PUNCTUATION } from "./unicode.js";
+import { COMBINING, MARK, PUNCTUATION } from "./unicode.js";
 
 const REPLACEMENT = 0xfffd;
 
@@ -53,7 +53,10 @@ export class Tokenizer {
     });
     return {
       ids: [...this.before, ...tokens.map((token) => token.id), ...this.after],
-      words: words.map(([start, end]) => [starts[start], starts[withMarks(points, end)]]),
+      words: words.map(([start, end], index) => {
+        const limit = index + 1 < words.length ? words[index + 1][0] : points.length;
+        return [starts[start], starts[withMarks(points, end, limit)]];
+      }),
       firstTokens,
     };
   }
@@ -136,9 +139,12 @@ function decompose(text) {
   return { points, starts: [...starts, position] };
 }
 
-/** The end of a word with the combining marks after it, which BERT's normalizer drops. @param {number[]} points @param {number} end */
-function withMarks(points, end) {
-  while (end < points.length && COMBINING.of(points[end])) end += 1;
+/**
+ * The end of a word with the marks after it, which BERT's normalizer drops; at most the limit.
+ * @param {number[]} points @param {number} end @param {number} limit
+ */
+function withMarks(points, end, limit) {
+  while (end < limit && (MARK.of(points[end]) || COMBINING.of(points[end]))) end += 1;
   return end;
 }
 

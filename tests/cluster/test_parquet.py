@@ -9,7 +9,8 @@ import pytest
 from sqz_nlu import Interpreter
 from sqz_nlu.errors import AnnotateError
 from sqz_nlu.serving.annotate.files import locate
-from sqz_nlu.serving.annotate.rows import ANSWER
+from sqz_nlu.serving.annotate.plan import Job, cut, find_shards
+from sqz_nlu.serving.annotate.rows import ANSWER, CHUNK
 from sqz_nlu.serving.annotate.run import annotate
 
 
@@ -51,6 +52,31 @@ def test_all_columns_and_types_stay(tiny_bundle, table, tmp_path, as_url):
     assert [e["value"] for e in first[1]["sqz_entities"]] == [e.value for e in expected.entities]
     assert first[2]["sqz_error"] == "'text' is None; expected a string"
     assert annotate(source, output, tiny_bundle, workers=1)["parts_kept"] == 5
+
+
+def test_a_row_group_is_decoded_for_few_parts_and_no_further_than_they_go(tmp_path, monkeypatch):
+    numbers = [str(number) for number in range(40_000)]
+    pq.write_table(pa.table({"text": numbers}), tmp_path / "a.parquet", row_group_size=40_000)
+    job = Job(str(tmp_path / "a.parquet"), str(tmp_path / "out"), "parquet", "text")
+    parts = cut(find_shards(job), job.kind)
+    assert [part.start for part in parts] == list(range(0, 40_000, 2_500))
+    decoded = 0
+    iter_batches = pq.ParquetFile.iter_batches
+
+    def counting(*arguments, **options):
+        nonlocal decoded
+        for batch in iter_batches(*arguments, **options):
+            decoded += batch.num_rows
+            yield batch
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counting)
+    texts = []
+    for part in parts:
+        decoded = 0
+        with (tmp_path / "a.parquet").open("rb") as file:
+            texts += [text for chunk in job.kind.read(file, part.start, part.stop) for text in chunk.texts]
+        assert decoded < part.stop + CHUNK
+    assert texts == numbers
 
 
 def test_what_is_not_parquet_is_one_clear_error(tiny_bundle, tmp_path):

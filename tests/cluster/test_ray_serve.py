@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -19,7 +20,11 @@ from golden_set import CONFIDENCE_IN_BATCHES, assert_golden, golden_messages
 
 from sqz_nlu import Interpreter
 from sqz_nlu.errors import OptionError
-from sqz_nlu.serving.ray_serve import build
+from sqz_nlu.serving.metrics import ServerMetrics
+from sqz_nlu.serving.model import ModelSource, ServedModel
+from sqz_nlu.serving.ray_serve import BatchingPool, build
+from sqz_nlu.serving.responses import RequestError
+from sqz_nlu.serving.settings import ServerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -101,6 +106,75 @@ async def test_requests_at_once_are_parsed_together_and_each_gets_its_own_answer
     assert metric(server, "sqz_nlu_parse_seconds_count") - runs < len(texts) / 2
 
 
+class Model:
+    """Fails for batches with one of its texts, and for that text."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def parse(self, text: str) -> SimpleNamespace:
+        if text == "bad":
+            raise RuntimeError("out of luck")
+        return SimpleNamespace(to_dict=lambda: {"text": text})
+
+    def parse_batch(self, texts: list[str]) -> list[SimpleNamespace]:
+        self.batches.append(texts)
+        return [self.parse(text) for text in texts]
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """A pool with batches of three, and what Ray was asked for; Ray's own batches need a replica."""
+    asked = {}
+
+    def batch(**options):
+        asked.update(options)
+
+        def together(function):
+            waiting = []
+
+            async def put(text):
+                answer = asyncio.get_running_loop().create_future()
+                waiting.append((text, answer))
+                if len(waiting) == options["max_batch_size"]:
+                    texts, answers = zip(*waiting, strict=True)
+                    for one, value in zip(answers, await function(list(texts)), strict=True):
+                        one.set_result(value)
+                return await answer
+
+            return put
+
+        return together
+
+    monkeypatch.setattr("sqz_nlu.serving.ray_serve.serve.batch", batch)
+    source = ModelSource("nowhere")
+    source.current = ServedModel(Model(), source.path, "f", 0.0)
+    settings = ServerSettings(threads=2, queue=1)
+    pool = BatchingPool(source, settings, ServerMetrics(source), max_batch_size=3, batch_wait_seconds=0.0)
+    yield pool, asked, source.current.interpreter
+    pool.close()
+
+
+async def test_a_text_that_fails_is_an_error_for_its_client_alone(pool):
+    pool, asked, model = pool
+    assert asked["max_concurrent_batches"] == 2
+    answers = await asyncio.gather(*map(pool.parse, ("hello", "bad", "bye")), return_exceptions=True)
+    assert model.batches == [["hello", "bad", "bye"]]
+    assert [json.loads(answers[index])["text"] for index in (0, 2)] == ["hello", "bye"]
+    assert answers[1].body["reason"] == "ParsingError"
+    assert json.loads(await pool.parse("/greet"))["intent"]["name"] == "greet"
+
+
+async def test_texts_that_wait_for_a_batch_are_counted(pool):
+    pool, _, _ = pool
+    waiting = [asyncio.create_task(pool.parse(str(number))) for number in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(RequestError, match="2 texts are waiting"):
+        await pool.parse_batch(["a", "b"])
+    assert json.loads(await pool.parse("2")) == {"text": "2"}
+    assert [json.loads(answer)["text"] for answer in await asyncio.gather(*waiting)] == ["0", "1"]
+
+
 def test_wrong_arguments_are_clear_errors():
     with pytest.raises(OptionError, match="Did you mean 'max_batch_size'"):
         build({"model": "x", "max_batchsize": 4})
@@ -108,3 +182,5 @@ def test_wrong_arguments_are_clear_errors():
         build({})
     with pytest.raises(OptionError, match="threads is 0"):
         build({"model": "x", "threads": 0})
+    with pytest.raises(OptionError, match=r"cors is 'https://a\.example'; expected a list"):
+        build({"model": "x", "cors": "https://a.example"})

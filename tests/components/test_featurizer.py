@@ -123,6 +123,21 @@ def test_words_beyond_the_longest_text_are_zero_and_said_so(graph, caplog) -> No
     assert "1 texts have more than 5 word pieces" in caplog.text
 
 
+def test_the_encoders_own_limit_is_named_where_it_is_lower(graph, caplog) -> None:
+    component = trained(graph, max_sequence_length=100_000)
+    component.process_training_data(TrainingData([tokenized("a " * 600)]))
+    assert "1 texts have more than 512 word pieces" in caplog.text
+    assert "The encoder takes no more" in caplog.text
+    assert "Raise" not in caplog.text
+
+
+def test_a_last_word_without_word_pieces_is_no_cut(graph, caplog) -> None:
+    message = tokenized("hello \u200d")
+    trained(graph).process_training_data(TrainingData([message]))
+    assert [bool(row.any()) for row in features(message)[0]] == [True, False]
+    assert "word pieces" not in caplog.text
+
+
 def test_another_language_than_the_encoders_is_said_so(graph, caplog) -> None:
     component = SqueezeBertFeaturizer.create(SqueezeBertFeaturizer.get_default_config(), *graph)
     component.train(TrainingData([Message.build(text, "order") for text in english]))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from golden_set import BUNDLE
 from onnx import TensorProto, helper
 
 from sqz_nlu import Interpreter
@@ -26,13 +27,14 @@ from sqz_nlu.runtime.bundle import (
     read_bundle,
     write_bundle,
 )
+from sqz_nlu.runtime.graph_outputs import _field
 
 ALL = (MANIFEST, *FILES)
 
 
 @pytest.fixture
-def copy(tiny_bundle: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
 
 
 def refuses(folder: Path, name: str) -> None:
@@ -96,7 +98,7 @@ def test_missing_folder_and_file_in_its_place(tmp_path: Path) -> None:
 def test_another_format_version_is_said_so(copy: Path) -> None:
     manifest = json.loads((copy / MANIFEST).read_text())
     manifest["format_version"] = 2
-    manifest["checksum"] = bundles._checksum(manifest)
+    manifest["checksum"] = bundles.checksum(manifest)
     (copy / MANIFEST).write_bytes(bundles.canonical_json(manifest))
     with pytest.raises(IncompatibleBundleError, match="format version 2"):
         read_bundle(copy)
@@ -108,19 +110,28 @@ def _model(node: onnx.NodeProto, initializers: list[onnx.TensorProto], domain: s
     return helper.make_model(graph, opset_imports=[helper.make_opsetid(domain, 1)]).SerializeToString()
 
 
-def test_foreign_operators_and_external_data_are_refused(tiny_bundle: Path) -> None:
-    contents = dict(read_bundle(tiny_bundle).contents)
+def test_foreign_operators_and_external_data_are_refused() -> None:
+    contents = dict(read_bundle(BUNDLE).contents)
     plain = helper.make_node("Identity", ["x"], ["y"])
     external = helper.make_tensor("w", TensorProto.FLOAT, [1], [0.0])
     external.ClearField("float_data")
     external.data_location = TensorProto.EXTERNAL
     external.external_data.add(key="location", value="../secret")
     inner = helper.make_graph([plain], "inner", [], [])
+    listed, sparse, sparse_list = (helper.make_node("Identity", ["x"], ["y"]) for _ in range(3))
+    listed.attribute.add(name="several").tensors.append(external)
+    sparse.attribute.add(name="sparse").sparse_tensor.values.CopyFrom(external)
+    sparse_list.attribute.add(name="sparse").sparse_tensors.add().values.CopyFrom(external)
+    aliased = _field(7 + 2**29, b"")  # readers that cut field numbers at 29 bits see a graph
     cases = {
         "domain 'evil'": _model(helper.make_node("Run", ["x"], ["y"], domain="evil"), []),
         "domain 'bad'": _model(plain, [], domain="bad"),
         "outside itself": _model(plain, [external]),
-        "inside an operator": _model(helper.make_node("If", ["x"], ["y"], then_branch=inner), []),
+        "graph inside an operator": _model(helper.make_node("If", ["x"], ["y"], then_branch=inner), []),
+        "to data outside": _model(listed, []),
+        "has a sparse tensor": _model(sparse, []),
+        "a sparse tensor inside": _model(sparse_list, []),
+        "field number": contents[MODEL] + aliased,
         "not a readable ONNX file": b"\xff\xff\xff",
         "0 graphs": b"",
     }

@@ -10,6 +10,7 @@ from tiny import tiny_tokenizer
 
 from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.interpreter import DecodingConfig
+from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.patterns import (
     FIRST,
     INNER,
@@ -129,6 +130,9 @@ def test_features_tell_the_places_of_a_match() -> None:
     assert features == {(2, 2 * FIRST + 1), (3, 2 * INNER + 1), (4, 2 * LAST + 1), (5, 2 * ONLY)}
 
 
+LABELS = LabelSpace(("a", "b"), ("city", "room"), bilou=False)
+
+
 def weights(intents: int = 2, tags: int = 3) -> PatternWeights:
     patterns = Patterns((LookupTable("city", ("paris",)),), (RegexFeature("zip", r"\d+"),))
     return PatternWeights(
@@ -151,7 +155,7 @@ def test_what_matches_add() -> None:
 
 
 def test_the_configuration_keeps_patterns_and_has_none_by_default() -> None:
-    config = DecodingConfig(patterns=weights())
+    config = DecodingConfig(LABELS, patterns=weights())
     again = DecodingConfig.from_dict(json.loads(json.dumps(config.to_dict())))
     assert again.patterns is not None
     assert again.patterns.patterns == weights().patterns
@@ -165,6 +169,11 @@ def test_the_configuration_keeps_patterns_and_has_none_by_default() -> None:
     "change",
     [
         {"tables": [{"name": "city"}]},
+        {"tables": [{"name": "city", "entries": [""]}]},
+        {"tables": [{"name": "city", "entries": [7]}]},
+        {"regexes": [{"name": "zip", "pattern": 7}]},
+        {"intent_weights": [[1.0], [2.0]]},
+        {"tag_weights": [[1.0]] * PLACES * 2},
         {"tag_weights": [[1.0]]},
         {"intent_weights": []},
         {"intent_weights": ["x", "y"]},
@@ -172,7 +181,8 @@ def test_the_configuration_keeps_patterns_and_has_none_by_default() -> None:
     ],
 )
 def test_wrong_patterns_are_refused(change) -> None:
-    data = DecodingConfig(patterns=weights()).to_dict()
+    data = DecodingConfig(LABELS, patterns=weights()).to_dict()
+    DecodingConfig.from_dict(data)
     with pytest.raises(BundleError, match=r"config\.json"):
         DecodingConfig.from_dict({**data, "patterns": {**data["patterns"], **change}})
 

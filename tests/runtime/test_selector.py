@@ -7,16 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from golden_set import BUNDLE
 
 from sqz_nlu.errors import BundleError, IncompatibleBundleError
-from sqz_nlu.runtime.bundle import EMBEDDED_FOLDER, canonical_json, read_bundle
+from sqz_nlu.runtime.bundle import EMBEDDED_FOLDER, canonical_json, checksum, read_bundle
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.selector import (
     NO_SELECTION,
     SELECTION,
     Selector,
     SelectorConfig,
-    _checksum,
     write_selector,
 )
 from sqz_nlu.training.selection import fit_selection
@@ -70,9 +70,10 @@ def test_a_key_without_response_answers_with_its_name(folder: Path) -> None:
 
 def test_text_without_words_selects_nothing(folder: Path) -> None:
     selector = Selector.load(folder)
-    assert selector.select("") is selector.select(" \n") is NO_SELECTION
-    assert selector.select("\ud800 \u202e").key.name in selector.keys
-    with pytest.raises((TypeError, AttributeError)):
+    for text in ("", " \n", "\u200b", "\ud800 \u202e", "\x00"):
+        assert selector.select(text) is NO_SELECTION
+    assert selector.select("\u200bprice").key.name in selector.keys
+    with pytest.raises(TypeError, match="NoneType"):
         selector.select(None)
 
 
@@ -116,6 +117,14 @@ def test_another_encoder_is_stored_with_it(tiny_encoder: Path, tmp_path: Path) -
         Selector.load(tmp_path / "tiny")
 
 
+def test_the_encoder_of_an_earlier_selector_goes(tmp_path: Path) -> None:
+    write(tmp_path, BUNDLE)
+    assert (tmp_path / "encoder" / "model.onnx").is_file()
+    write(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [SELECTION]
+    assert Selector.load(tmp_path).select("what is the price").key.name == "faq/price"
+
+
 def test_every_flipped_byte_is_seen(folder: Path, tmp_path: Path) -> None:
     content = (folder / SELECTION).read_bytes()
     for place in range(0, len(content), len(content) // 60):
@@ -141,11 +150,13 @@ def test_what_is_no_selector_is_refused(content: bytes, tmp_path: Path) -> None:
     [
         ({"format_version": 2}, IncompatibleBundleError, "format version 2"),
         ({"encoder": {"name": "embedded", "fingerprint": "0" * 64}}, BundleError, "trained with the encoder"),
+        ({"encoder": []}, BundleError, "cannot be used"),
+        ({"config": {"colour": "red"}}, BundleError, "colour"),
     ],
 )
 def test_another_format_or_encoder_is_refused(change, error, message, folder: Path, tmp_path: Path) -> None:
     data = json.loads((folder / SELECTION).read_text("utf-8")) | change
-    (tmp_path / SELECTION).write_bytes(canonical_json({**data, "checksum": _checksum(data)}))
+    (tmp_path / SELECTION).write_bytes(canonical_json({**data, "checksum": checksum(data)}))
     with pytest.raises(error, match=message):
         Selector.load(tmp_path)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import tiny_tokenizer
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from sqz_nlu.runtime.text import TextEncoder
 
@@ -25,6 +25,8 @@ def encoder() -> TextEncoder:
         ("caf\u00e9 cafe\u0301", ["caf\u00e9", "cafe\u0301"]),
         ("\U0001f3b5 music \U0001f44d\U0001f3fd", ["\U0001f3b5", "music", "\U0001f44d\U0001f3fd"]),
         ("\u5317\u4eac", ["\u5317", "\u4eac"]),
+        ("\u092a\u0941\u0923\u0947 \u092e\u0947\u0902", ["\u092a\u0941\u0923\u0947", "\u092e\u0947\u0902"]),
+        ("\u0e17\u0e35\u0e48 \u2764\ufe0f!", ["\u0e17\u0e35\u0e48", "\u2764\ufe0f", "!"]),
         ("  spaced\tout\n", ["spaced", "out"]),
         ("a\x00b", ["a\x00b"]),
         ("", []),
@@ -35,6 +37,12 @@ def test_words_and_their_offsets_in_code_points(text: str, words: list[str]) -> 
     encoded = encoder().encode(text)
     assert [text[start:end] for start, end in encoded.words] == words
     assert len(encoded.first_tokens) == len(words)
+
+
+def test_marks_that_the_tokenizer_keeps_belong_to_one_word() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=False)
+    assert TextEncoder(tokenizer, 48).encode("\u5317\u0301x").words == ((0, 1), (1, 3))
 
 
 def test_a_word_of_several_pieces_is_one_word() -> None:

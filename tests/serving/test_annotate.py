@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from golden_set import BUNDLE as GOLDEN_BUNDLE
@@ -18,6 +19,7 @@ from sqz_nlu.cli import main
 from sqz_nlu.cli.annotate import describe
 from sqz_nlu.errors import AnnotateError, BundleError
 from sqz_nlu.serving.annotate.part import understand
+from sqz_nlu.serving.annotate.plan import Shard, cut
 from sqz_nlu.serving.annotate.rows import ERROR, INTENT, Unreadable
 from sqz_nlu.serving.annotate.run import Progress, annotate
 
@@ -271,6 +273,28 @@ def test_what_cannot_work_is_said_before_anything_is_written(tiny_bundle, tmp_pa
     assert "holds 'precious.txt'" in refused(file_format="text")
     assert "is not the folder of an earlier run" in refused(to=output / "precious.txt", file_format="text")
     assert [path.name for path in output.iterdir()] == ["precious.txt"]
+
+
+def test_what_was_annotated_before_is_refused(tmp_path):
+    row = {
+        "text": "hello",
+        "sqz_intent": "greet",
+        "sqz_confidence": 0.9,
+        "sqz_entities": [],
+        "sqz_error": None,
+    }
+    (tmp_path / "in.jsonl").write_text((json.dumps(row) + "\n") * 3 + "no JSON\n")
+    with pytest.raises(AnnotateError, match=r"'in\.jsonl' already has sqz_intent, sqz_confidence"):
+        annotate(tmp_path / "in.jsonl", tmp_path / "out", GOLDEN_BUNDLE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_parts_are_as_long_as_their_shard_wants():
+    shards = [Shard("a", 1, 40_000, 2_500, ""), Shard("b", 1, 2_500, 1, "")]
+    parts = cut(shards, SimpleNamespace(suffix=".x", smallest_part=1_000, largest_part=2_000))
+    assert [part.stop - part.start for part in parts] == [2_500] * 16 + [1_000, 1_000, 500]
+    assert [part.start for part in parts[:3]] == [0, 2_500, 5_000]
+    assert parts[-1].name == "part-000018.x"
 
 
 def test_a_dead_worker_is_one_clear_error_and_the_run_goes_on_later(tiny_bundle, tmp_path):

@@ -208,13 +208,17 @@ def test_health_and_readiness_need_no_token(guarded):
 
 
 def test_browsers_of_allowed_origins_may_ask(guarded, served):
-    def allowed(server: Served, origin: str) -> str | None:
-        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-        return server.ask("OPTIONS", "/model/parse", **headers)[1]["access-control-allow-origin"]
+    def allowed(server: Served, origin: str, method: str = "POST") -> tuple[int, str | None]:
+        headers = {"Origin": origin, "Access-Control-Request-Method": method}
+        headers["Access-Control-Request-Headers"] = "authorization, content-type"
+        status, answered, _ = server.ask("OPTIONS", "/model/parse", **headers)
+        return status, answered["access-control-allow-origin"]
 
-    assert allowed(guarded, "https://a.example") == "https://a.example"
-    assert allowed(guarded, "https://b.example") is None
-    assert allowed(served, "https://a.example") is None
+    assert allowed(guarded, "https://a.example") == (200, "https://a.example")
+    assert allowed(guarded, "https://a.example", "GET") == (200, "https://a.example")
+    assert allowed(guarded, "https://a.example", "DELETE")[0] == 400
+    assert allowed(guarded, "https://b.example") == (400, None)
+    assert allowed(served, "https://a.example") == (405, None)
 
 
 def test_the_token_is_not_logged(guarded):

@@ -13,8 +13,10 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
+from golden_set import BUNDLE as GOLDEN_BUNDLE
 from served import copy, short_ranking
 
+from sqz_nlu.cli import build_parser
 from sqz_nlu.errors import BundleError, OptionError
 from sqz_nlu.serving.app import create_app
 from sqz_nlu.serving.model import ModelSource, ServedModel
@@ -78,8 +80,10 @@ async def ask(app, path: str, body: dict | None = None) -> tuple[int, dict]:
         sent.append(message)
 
     await app(scope, receive, send)
+    headers = dict(sent[0]["headers"])
     return sent[0]["status"], {
-        "connection": dict(sent[0]["headers"]).get(b"connection"),
+        "connection": headers.get(b"connection"),
+        "retry-after": headers.get(b"retry-after"),
         **json.loads(sent[1]["body"]),
     }
 
@@ -145,8 +149,10 @@ async def test_readiness(slow):
     app.state.server.stopping = True
     status, error = await ask(app, "/ready")
     assert (status, error["reason"], error["connection"]) == (503, "Stopping", b"close")
+    assert error["retry-after"] == b"1"
     app = create_app(ModelSource("nowhere"))
-    assert (await ask(app, "/ready"))[1]["reason"] == "NotReady"
+    error = (await ask(app, "/ready"))[1]
+    assert (error["reason"], error["retry-after"]) == ("NotReady", b"1")
     assert (await ask(app, "/health"))[0] == 200
 
 
@@ -207,11 +213,48 @@ def test_of_a_folder_of_archives_the_newest_is_served(tiny_bundle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"threads": 0}, {"queue": 0}, {"max_body": -1}, {"watch": float("nan")}, {"token": ""}]
+    "wrong",
+    [
+        {"threads": 0},
+        {"queue": 0},
+        {"max_body": -1},
+        {"watch": float("nan")},
+        {"token": ""},
+        # What YAML may bring:
+        {"threads": "2"},
+        {"threads": True},
+        {"max_length": None},
+        {"queue": 1.5},
+        {"watch": "1"},
+        {"cors": "https://a.example.com"},
+        {"cors": [1]},
+    ],
 )
 def test_settings_out_of_range(wrong):
-    with pytest.raises(OptionError, match=next(iter(wrong))):
+    with pytest.raises(OptionError, match=f"{next(iter(wrong))} is .*(expected|give)"):
         ServerSettings(**wrong)
+
+
+def test_a_token_of_digits_is_an_error_that_does_not_show_it():
+    with pytest.raises(OptionError, match="token is of type int; expected a text") as caught:
+        ServerSettings(token=12345)
+    assert "12345" not in str(caught.value)
+    assert ServerSettings(token="12345", cors=["*"], watch=1).cors == ["*"]
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    shutil.copytree(GOLDEN_BUNDLE, tmp_path / "bundle")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert ModelSource("~/bundle").load().path == tmp_path / "bundle"
+
+
+def test_a_folder_may_be_called_as_the_encoder_in_the_package(tmp_path, monkeypatch):
+    shutil.copytree(GOLDEN_BUNDLE, tmp_path / "embedded")
+    monkeypatch.chdir(tmp_path)
+    assert build_parser().parse_args(["serve", "./embedded"]).model == "./embedded"
+    assert ModelSource("./embedded").load().path == tmp_path / "embedded"
+    with pytest.raises(BundleError, match="holds an encoder"):
+        ModelSource("embedded").load()
 
 
 def test_without_the_extra_there_is_a_clear_error(tiny_bundle):

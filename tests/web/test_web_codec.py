@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,13 @@ def around(points: list[int]) -> list[str]:
 
 def test_characters_of_every_class() -> None:
     check_tokenizer(EMBEDDED_TOKENIZER, 256, around(POINTS))
+
+
+@pytest.mark.parametrize("max_tokens", [256, 3])  # 3: the second word falls off
+def test_marks_at_the_end_of_a_word(max_tokens: int) -> None:
+    marks = [chr(p) for p in range(0x20000) if unicodedata.category(chr(p))[0] == "M"]
+    texts = [text for mark in marks for text in (f"a{mark} {mark}b", f"\u5317{mark}", f",{mark}{mark}a")]
+    check_tokenizer(EMBEDDED_TOKENIZER, max_tokens, texts)
 
 
 @pytest.mark.slow

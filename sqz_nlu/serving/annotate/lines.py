@@ -29,14 +29,23 @@ class Lines:
         self._column = text_column
         self._plain = plain
 
-    def inspect(self, file: BinaryIO, where: str, size: int) -> int:
-        """Checks the columns of the first rows and returns the length of the shard, in bytes."""
+    def inspect(self, file: BinaryIO, where: str, size: int) -> tuple[int, int]:
+        """Checks the columns of the first rows; returns the length of the shard in bytes, and 1.
+
+        Where each of them has answers, the file was annotated before. Where only some have, these fail alone.
+        """
         if not self._plain:
-            head = (self._row(line)[0] for line in islice(_lines(file, 0, size), _HEAD))
-            columns = dict.fromkeys(name for row in head if _LINE not in row for name in row)
+            head = (_names(line) for line in islice(_lines(file, 0, size), _HEAD))
+            rows = [names for names in head if names]
+            columns = dict.fromkeys(
+                name
+                for names in rows
+                for name in names
+                if name not in ANSWER or all(name in others for others in rows)
+            )
             if columns:
                 check_columns(where, list(columns), self._column)
-        return size
+        return size, 1
 
     def read(self, file: BinaryIO, start: int, stop: int) -> Iterator[Chunk]:
         """The rows of the lines that begin in ``[start, stop)``."""
@@ -69,6 +78,15 @@ class Lines:
 
     def _unread(self, text: str, reason: str) -> tuple[dict[str, Any], Text]:
         return {self._column if self._plain else _LINE: text}, Unreadable(reason)
+
+
+def _names(line: bytes) -> list[str]:
+    """The names in a line that is a JSON object; none in any other."""
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return []
+    return list(row) if isinstance(row, dict) else []
 
 
 class _Writer:

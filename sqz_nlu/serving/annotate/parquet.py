@@ -20,6 +20,9 @@ from sqz_nlu.serving.annotate.rows import (
     text_of,
 )
 
+# A row group can only be decoded from its beginning, so each of its parts decodes what lies before it, too.
+_PARTS_OF_A_GROUP = 16
+
 
 class Parquet:
     """Parquet; a part is a range of rows.
@@ -36,8 +39,8 @@ class Parquet:
         self._pq = import_pyarrow("parquet", "Parquet")
         self._pa = import_pyarrow("lib", "Parquet")
 
-    def inspect(self, file: BinaryIO, where: str, size: int) -> int:
-        """Checks the columns and returns the length of the shard, in rows."""
+    def inspect(self, file: BinaryIO, where: str, size: int) -> tuple[int, int]:
+        """Checks the columns; returns the rows of the shard, and how few of them a part may have."""
         try:
             parquet = self._pq.ParquetFile(file)
         except (self._pa.ArrowException, OSError) as error:
@@ -45,7 +48,9 @@ class Parquet:
                 f"'{where}' cannot be read as Parquet ({error}). Mend or remove it."
             ) from error
         check_columns(where, parquet.schema_arrow.names, self._column)
-        return int(parquet.metadata.num_rows)
+        metadata = parquet.metadata
+        groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        return int(metadata.num_rows), max(1, -(-max(groups, default=0) // _PARTS_OF_A_GROUP))
 
     def read(self, file: BinaryIO, start: int, stop: int) -> Iterator[Chunk]:
         """The rows ``[start, stop)``."""
@@ -66,6 +71,8 @@ class Parquet:
                 rows = batch.slice(begin, end - begin)
                 texts = rows.column(self._column).to_pylist()
                 yield Chunk([text_of({self._column: text}, self._column) for text in texts], rows)
+            if position >= stop:
+                return
 
     @contextmanager
     def writer(self, file: BinaryIO) -> Iterator[_Writer]:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.results import ParseResult
 from sqz_nlu.serving.annotate.files import Place, locate
 from sqz_nlu.serving.annotate.plan import Job, Part
 from sqz_nlu.serving.annotate.rows import CONFIDENCE, ENTITIES, ERROR, INTENT, Text, Unreadable
+from sqz_nlu.serving.batches import parse_each
 
 DONE = "_done"
 
@@ -66,25 +66,13 @@ def find_done(output: Place, part: Part) -> Done | None:
 
 def understand(interpreter: Interpreter, texts: Sequence[Text]) -> list[dict[str, Any]]:
     """The columns of the answers; what cannot be parsed gets its error and spoils nothing else."""
-    readable = [text for text in texts if not isinstance(text, Unreadable)]
-    try:
-        parsed: list[ParseResult | Unreadable] = [*interpreter.parse_batch(readable)]
-    except BundleError:  # no text is to blame
-        raise
-    except Exception:  # one text spoils the batch: find out which
-        parsed = [_parse(interpreter, text) for text in readable]
-    results = iter(parsed)
+    results = iter(parse_each(interpreter, [text for text in texts if not isinstance(text, Unreadable)]))
     return [_answer(text if isinstance(text, Unreadable) else next(results)) for text in texts]
 
 
-def _parse(interpreter: Interpreter, text: str) -> ParseResult | Unreadable:
-    try:
-        return interpreter.parse(text)
-    except Exception as error:
-        return Unreadable(f"{type(error).__name__}: {error}")
-
-
-def _answer(result: ParseResult | Unreadable) -> dict[str, Any]:
+def _answer(result: ParseResult | Exception | Unreadable) -> dict[str, Any]:
+    if isinstance(result, Exception):
+        result = Unreadable(f"{type(result).__name__}: {result}")
     if isinstance(result, Unreadable):
         return {INTENT: None, CONFIDENCE: None, ENTITIES: None, ERROR: result.reason}
     return {

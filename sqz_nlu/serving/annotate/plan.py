@@ -44,8 +44,8 @@ class Kind(Protocol):
     smallest_part: int
     largest_part: int
 
-    def inspect(self, file: BinaryIO, where: str, size: int) -> int:
-        """Checks the columns and returns the length of the shard in its unit."""
+    def inspect(self, file: BinaryIO, where: str, size: int) -> tuple[int, int]:
+        """Checks the columns; returns the length of the shard in its unit, and of its shortest part."""
 
     def read(self, file: BinaryIO, start: int, stop: int) -> Iterator[Chunk]:
         """The rows of a part."""
@@ -86,12 +86,14 @@ class Shard:
         name: below the input.
         size: in bytes.
         length: in bytes for lines, in rows for Parquet.
+        shortest: length that its parts have at least, but for the last.
         ends: SHA-256 of its first and last 64 KiB.
     """
 
     name: str
     size: int
     length: int
+    shortest: int
     ends: str
 
 
@@ -145,8 +147,8 @@ def find_shards(job: Job) -> list[Shard]:
             file.seek(max(size - _END, 0))
             ends.update(file.read(_END))
             file.seek(0)
-            length = kind.inspect(file, name, size) if size or job.format == "parquet" else 0
-        return Shard(name, size, length, ends.hexdigest())
+            length, shortest = kind.inspect(file, name, size) if size or job.format == "parquet" else (0, 1)
+        return Shard(name, size, length, shortest, ends.hexdigest())
 
     sizes = place.sizes()
     with ThreadPoolExecutor(_READERS) as threads:
@@ -158,9 +160,10 @@ def cut(shards: Sequence[Shard], kind: Kind) -> list[Part]:
     total = sum(shard.length for shard in shards)
     size = min(max(total // _MOST_PARTS, kind.smallest_part), kind.largest_part)
     ranges = [
-        (shard.name, start, min(start + size, shard.length))
+        (shard.name, start, min(start + step, shard.length))
         for shard in shards
-        for start in range(0, shard.length, size)
+        for step in [max(size, shard.shortest)]
+        for start in range(0, shard.length, step)
     ]
     return [Part(f"part-{index:06d}{kind.suffix}", *where) for index, where in enumerate(ranges)]
 

@@ -16,6 +16,7 @@ from sqz_nlu.runtime.bundle import Bundle
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.serving.annotate.part import Done, annotate_part
 from sqz_nlu.serving.annotate.plan import Job, Part
+from sqz_nlu.serving.settings import usable_processors
 
 
 def on_processes(bundle: Bundle, job: Job, parts: Sequence[Part], workers: int | None) -> Iterator[Done]:
@@ -33,7 +34,7 @@ def on_processes(bundle: Bundle, job: Job, parts: Sequence[Part], workers: int |
     context = get_context("spawn")
     # Nothing is ever sent: when this end closes, or this process dies in whatever way, the workers end too.
     ours_ends, ours = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers or _cores(), context, _start, (bundle, ours_ends))
+    pool = ProcessPoolExecutor(workers or usable_processors(), context, _start, (bundle, ours_ends))
     try:
         for future in as_completed([pool.submit(_annotate, job, part) for part in parts]):
             yield future.result()
@@ -71,9 +72,3 @@ def _end_with(parent: Connection) -> None:
 def _annotate(job: Job, part: Part) -> Done:
     assert _interpreter is not None, "the pool calls _start first"
     return annotate_part(_interpreter, job, part)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
