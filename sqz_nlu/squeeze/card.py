@@ -63,14 +63,18 @@ def _shown(teacher: str) -> str:
 def geometry(config: Mapping[str, Any]) -> str:
     """Layers, widths, groups and vocabulary in words."""
     attention, wide = config["q_groups"], config["intermediate_groups"]
-    groups = f"{attention} groups"
+    groups = _groups(attention)
     if wide != attention:
-        groups = f"{attention} groups in attention and {wide} in the feed-forward block"
+        groups = f"{_groups(attention)} in attention and {_groups(wide)} in the feed-forward block"
     return (
         f"{config['num_hidden_layers']} layers, {config['hidden_size']} wide, "
         f"{config['num_attention_heads']} heads, {groups} "
         f"({config['post_attention_groups']} after attention), {config['vocab_size']} word pieces"
     )
+
+
+def _groups(count: int) -> str:
+    return f"{count} group{'s' * (count != 1)}"
 
 
 def making(record: Mapping[str, Any]) -> str:

@@ -88,7 +88,7 @@ class TrainingOptions:
     offline: bool = False
     epochs: int | None = _range(None, 1)
     batch_size: int = _range(32, 1)
-    learning_rate: float = _range(6e-4, 0.0)
+    learning_rate: float = _range(4e-4, 0.0)
     head_learning_rate: float = _range(4e-3, 0.0)
     layer_learning_rate_decay: float = _range(0.9, 0.0, 1.0)
     warmup: float = _range(0.1, 0.0, 1.0)

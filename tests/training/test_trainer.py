@@ -68,8 +68,8 @@ def test_plans() -> None:
     rng = np.random.default_rng(0)
     rows, options = rows_of(60, 40), TrainingOptions(epochs=8)
     plan = make_plan(rows, options, rng)
-    assert (len(plan.held), plan.late_epochs, plan.batch_size) == (10, 2, 5)
-    assert plan.steps == 6 * 18 + 2 * 20
+    assert (len(plan.held), plan.late_epochs, plan.batch_size) == (10, 2, 10)
+    assert plan.steps == 6 * 9 + 2 * 10
     assert sorted([*plan.kept, *plan.held]) == list(range(100))
     asked = make_plan(rows, dataclasses.replace(options, evaluate_on_number_of_examples=30), rng)
     assert (len(asked.held), asked.late_epochs, asked.on_request) == (30, 0, True)
