@@ -67,7 +67,7 @@ def tiny_options(tiny_encoder):
     return TrainingOptions.from_dict(
         {
             "model": str(tiny_encoder),
-            "epochs": 30,
+            "epochs": 60,
             "learning_rate": 5e-3,
             "head_learning_rate": 2e-2,
             "freeze_embeddings": False,

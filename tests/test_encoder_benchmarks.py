@@ -58,7 +58,7 @@ def test_the_check_sees_a_figure_that_is_off_by_more_than_the_tolerance(load) ->
 def test_embeddings_are_probed_by_text_and_compared_by_cosine(load, tmp_path: Path) -> None:
     measures = load("encoder_figures")
     words = {"on": [1.0, 0.0], "off": [0.0, 1.0]}
-    for data in load("probe").DATASETS:
+    for data in measures.DATASETS:
         (tmp_path / data).mkdir()
         for part in ("train_5shot", "test"):
             lines = [{"text": f"{word} {part}", "intent": word} for word in words]

@@ -52,11 +52,11 @@ def test_fine_tuning_twice_keeps_the_old_and_learns_the_new(archive: Path, tiny_
     config = configuration(tiny_options)
     first = train(tmp_path / "1", config, MORE, model_to_finetune=str(archive), finetuning_epoch_fraction=0.4)
     assert first
-    assert open_model(first).manifest["epochs"] == 12
+    assert open_model(first).manifest["epochs"] == 24
     assert understood(first) == OLD | NEW
     second = train(tmp_path / "2", config, MORE, model_to_finetune=str(first), finetuning_epoch_fraction=0.1)
     assert second
-    assert open_model(second).manifest["epochs"] == 3
+    assert open_model(second).manifest["epochs"] == 6
     assert understood(second) == OLD | NEW
 
 

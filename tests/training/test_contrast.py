@@ -55,6 +55,7 @@ def test_following_the_gradient_separates_the_classes() -> None:
             free.grad = None
     likeness = F.normalize(free, dim=-1) @ F.normalize(free, dim=-1).T
     same = classes[:, None] == classes[None]
+    likeness = likeness.detach()
     assert float(likeness[same].min()) > float(likeness[~same].max()) + 0.3
 
 

@@ -185,7 +185,7 @@ def test_what_was_decided_is_logged(network, caplog) -> None:
     with caplog.at_level("INFO"):
         trainer.train(net, rows, options)
     assert f"Training on {len(rows)} examples, " in caplog.text
-    assert "1 epochs of batches of 2" in caplog.text
+    assert "1 epochs of batches of 4" in caplog.text
     assert "device cpu" in caplog.text
     assert "is 500, but only" in caplog.text
     assert "only the last is evaluated" in caplog.text
