@@ -22,6 +22,10 @@ READ = $(TEXTS:%="$(CORPUS)"/%.txt.xz) \
 SHAPE := --attention-groups 1 --feed-forward-groups 2 --vocab-size 24000
 SQUEEZE := --learning-rate 5e-4 --pooled-weight 4
 TOKENS ?= 6500000
+# Then twice more from there, shorter, with rounding from the first step on; the mean of the two is the result.
+AGAIN := --pooled-weight 4 --quantization-aware 1
+AGAIN_A := --tokens 900000 --learning-rate 1.5e-4
+AGAIN_B := --tokens 1600000 --learning-rate 4e-4
 # A step allocates and frees tens of megabytes; kept by the process instead of given back, it takes half the time.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=8000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=200000000
 CORPUS ?=
@@ -104,9 +108,14 @@ test-nlu: train-bot ## Test the example bot's understanding on data/test/nlu.yml
 	@$(RASA) test nlu --nlu data/test/nlu.yml --model $(BOT_MODEL) --out $(BOT)/results </dev/null
 	@$(PYTHON) benchmarks/example_bot.py
 
-encoder: utterances ## Make the embedded encoder again (an hour or two): CORPUS=FOLDER DATA=FOLDER
+encoder: utterances ## Make the embedded encoder again (two or three hours): CORPUS=FOLDER DATA=FOLDER
 	@$(KEEP_MEMORY) .venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(READ) --tokens $(TOKENS) $(SQUEEZE) \
-		$(SHAPE) --out $(OUT)
+		$(SHAPE) --out $(OUT)-first
+	@$(KEEP_MEMORY) .venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(READ) $(AGAIN) $(AGAIN_A) \
+		--student $(OUT)-first --out $(OUT)-a
+	@$(KEEP_MEMORY) .venv/bin/sqz-nlu squeeze --teacher $(TEACHER) --corpus $(READ) $(AGAIN) $(AGAIN_B) \
+		--student $(OUT)-first --out $(OUT)-b
+	@$(PYTHON) scripts/average_encoders.py $(OUT)-a $(OUT)-b --out $(OUT)
 	@$(PYTHON) scripts/embed_encoder.py $(OUT)
 
 encoder-small: utterances ## Make a small encoder of at most 8 MB: CORPUS=FOLDER DATA=FOLDER [OUT=build/encoder-small]

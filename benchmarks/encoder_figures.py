@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from sqz_nlu.encoder.model import SqueezeBertEncoder
 from sqz_nlu.errors import SqueezeError
 from sqz_nlu.squeeze.probe import PARTS, TEST, Embed, Task, probe, read_examples
+from sqz_nlu.squeeze.student import match_channels
 
 DATASETS = ("banking77", "clinc150", "hwu64")
 SHIPPED = ("model.onnx", "tokenizer.json")
@@ -100,20 +101,9 @@ def recorded_order(folder: Path) -> list[int]:
 
 
 def channel_order(encoder: SqueezeBertEncoder, teacher: SqueezeBertEncoder) -> np.ndarray:
-    """The teacher's number of each channel of a student without a record: the embedded encoder.
-
-    Squeezing renumbers channels, see `squeeze.ordering`. The position table, which it leaves as it is, tells
-    which is which.
-    """
-
-    def columns(model: SqueezeBertEncoder) -> np.ndarray:
-        tables = model.embeddings.position_embeddings.weight, model.embeddings.token_type_embeddings.weight
-        table = (tables[0] + tables[1][0]).detach().numpy()
-        centred = table - table.mean(0)
-        return centred / np.linalg.norm(centred, axis=0)
-
-    order = (columns(encoder).T @ columns(teacher)).argmax(1)
-    if len(set(order)) != len(order):
+    """The teacher's number of each channel of a student without a record: the embedded encoder."""
+    order = match_channels(encoder, teacher)
+    if order is None:
         raise SystemExit("The position table is not the teacher's: its channels cannot be told apart.")
     return order
 

@@ -10,7 +10,7 @@ from typing import Any
 from common import RESULTS
 
 DOCS = Path(__file__).parents[1] / "docs"
-TEACHER, EMBEDDED = "teacher", "embedded"
+TEACHER, TRAINED = "teacher", ("embedded", "small")
 UNKNOWN = "–"
 Row = Mapping[str, Any]
 
@@ -19,9 +19,10 @@ _INTRODUCTION = """# Encoders: accuracy against time and size
 Which shape should an encoder have? Each row below was made from the same teacher (all-MiniLM-L6-v2) by
 `sqz-nlu squeeze` in the same way{how}, and lowered to the int8 graph.
 A name says the groups of the attention's projections, of the projection after attention, and of the
-feed-forward block; then the layers, where they are not 6. 1/1/1 is the teacher's own shape. `embedded` is
-what ships with the package; it was trained (its [card](../sqz_nlu/encoder/embedded/README.md) says how), so
-compare its time and size with the other rows, not its accuracy.
+feed-forward block; then the layers, where they are not 6. 1/1/1 is the teacher's own shape. Two rows were
+trained: `embedded`, of the shape 1/1/2, is what ships with the package (its
+[card](../sqz_nlu/encoder/embedded/README.md) says how it was made), and `small` is what `make encoder-small`
+makes. Compare their time and size with the other rows, and their accuracy with the teacher's.
 
 ![Accuracy against latency; the area of a disc is the size of the model](encoders.png)
 """
@@ -44,7 +45,9 @@ _FIRST = """
 ## What the first weights buy
 
 Without any training: squared distance of each layer's states to the teacher's over their variance, and cosine
-distance of the pooled embedding, on {sentences:,} sentences that took no part in the fit.
+distance of the pooled embedding, on {sentences:,} sentences that took no part in the fit. **int8**: cosine
+distance between the embedding as it is and with products rounded as in the int8 graph. *Spread*: massive
+activations are divided among several units ([why](squeeze.md#for-8-bits)).
 
 """
 _MAKING = """
@@ -62,7 +65,7 @@ measures some rows, `--tokens N` adds training, `--full` adds all training examp
 
     make encoder-small CORPUS=DIR DATA=DIR [OUT=build/encoder-small]
 
-makes the shape of the row `small`, trained like the embedded encoder: 2 layers and 11,000 word pieces, for
+makes the row `small`, trained on the same text as the embedded encoder: 2 layers and 11,000 word pieces, for
 pages and phones where every megabyte counts. Train on it with `model: build/encoder-small`.
 """
 
@@ -122,11 +125,12 @@ def first_weights(result: Mapping[str, Any]) -> list[str]:
     layers = max(len(row["layers"]) for row in result["rows"])
     heads = [f"layer {number}" for number in range(1, layers + 1)]
     lines = [_FIRST.format(sentences=result["held_out_sentences"]).strip("\n"), ""]
-    lines.append("| groups | first weights | " + " | ".join(heads) + " | pooled |")
-    lines.append("|---|---|" + "---:|" * (layers + 1))
+    lines.append("| groups | first weights | " + " | ".join(heads) + " | pooled | int8 |")
+    lines.append("|---|---|" + "---:|" * (layers + 2))
     for row in result["rows"]:
         losses = " | ".join(f"{loss:.3f}" for loss in row["layers"])
-        lines.append(f"| {row['groups']} | {row['first_weights']} | {losses} | {row['pooled']:.3f} |")
+        figures = f"{losses} | {row['pooled']:.3f} | {row['rounded']:.4f}"
+        lines.append(f"| {row['groups']} | {row['first_weights']} | {figures} |")
     return ["", *lines]
 
 
@@ -144,7 +148,7 @@ def plot(rows: Mapping[str, Row], path: Path) -> Path:
         accuracy = row["accuracy"]
         x = row["latency_native"]["ratio"] if timed else accuracy["int8_multiply_adds_per_token"] / 1e6
         y = accuracy["means"]["int8"]["10"]
-        colour = "#c44e52" if name == EMBEDDED else "#4c72b0"
+        colour = "#c44e52" if name in TRAINED else "#4c72b0"
         size = 14 * accuracy["megabytes"]["both"]
         axes.scatter(x, y, s=size, color=colour, alpha=0.55, edgecolor=colour)
         label = f"{name}\n{accuracy['megabytes']['both']:.1f} MB"
@@ -155,6 +159,9 @@ def plot(rows: Mapping[str, Row], path: Path) -> Path:
         axes.annotate(
             "teacher, float32", (0.01, level), xycoords=("axes fraction", "data"), va="bottom", fontsize=8
         )
+    for title, colour in (("first weights, no training", "#4c72b0"), ("trained", "#c44e52")):
+        axes.scatter([], [], s=60, color=colour, alpha=0.55, label=title)
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
     axes.margins(x=0.12, y=0.18)
     axes.set_xlim(left=0)
     axes.set_xlabel(

@@ -1,9 +1,10 @@
-"""What renumbering and least squares give a student before any training.
+"""What each step towards a student's first weights gives, before any training.
 
-For two shapes, four kinds of first weights: the teacher's blocks on the diagonal, these after renumbering
-(order), blocks moved by least squares (regression), and both, which is what ``sqz-nlu squeeze`` does.
-Measured on sentences that took no part in the fit: squared distance to the teacher's states over their
-variance, by layer, and the cosine distance of the pooled embedding.
+For some shapes, kinds of first weights: the teacher's blocks on the diagonal, these after renumbering
+(order), blocks moved by least squares (regression), both, and both with massive activations divided among
+units (spread), which is what ``sqz-nlu squeeze`` does. Measured on sentences that took no part in the fit:
+squared distance to the teacher's states over their variance, by layer, the cosine distance of the pooled
+embedding, and that between the embedding as it is and with products rounded as the int8 graph does.
 
     python benchmarks/first_weights.py --corpus DIR     # DIR as for encoders.py
 """
@@ -32,9 +33,14 @@ from sqz_nlu.squeeze.regression import fit_layers
 
 TEXTS = ("star", "query_wellformedness")
 HELD_OUT = "webquestions"
-SHAPES = ("2/1/2", "4/1/4")
-KINDS = {"diagonal blocks": (False, False), "order": (True, False)}
-KINDS |= {"regression": (False, True), "order + regression": (True, True)}
+SHAPES = ("1/1/2", "2/1/2", "4/1/4")
+KINDS = {
+    "diagonal blocks": frozenset[str](),
+    "order": frozenset({"order"}),
+    "regression": frozenset({"regression"}),
+    "order + regression": frozenset({"order", "regression"}),
+    "order + regression + spread": frozenset({"order", "regression", "spread"}),
+}
 ORDER_BATCHES, BATCH_TOKENS, SEED = 8, 1536, 7
 Batch = tuple[Tensor, Tensor]
 
@@ -48,27 +54,27 @@ def batches(files: list[Path], tokens: int) -> tuple[list[Batch], int]:
     return [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in pairs], sum(map(len, plan))
 
 
-def student_of(shape: str, order: bool, regression: bool, sample: list[Batch]) -> tuple[Any, Any, list[int]]:
+def student_of(shape: str, steps: frozenset[str], sample: list[Batch]) -> tuple[Any, Any, list[int]]:
     """A student with first weights of one kind, its teacher numbered likewise, and the layers it follows."""
     teacher, _ = load_teacher(TEACHER)
     attention, after, wide = map(int, shape.split("/"))
     student = new_student(teacher, Groups(attention, after, wide), None).eval()
     kept = kept_layers(teacher.config.num_hidden_layers, student.config.num_hidden_layers)
-    if order:
+    if "order" in steps:
         reorder(teacher, find_order(teacher, student.config, kept, sample[:ORDER_BATCHES], SEED), kept)
     copy_teacher(teacher, student)
-    if regression:
-        fit_layers(teacher, student, kept, sample)
+    if "regression" in steps:
+        fit_layers(teacher, student, kept, sample, "spread" in steps)
     return teacher, student, kept
 
 
 def distances(
     teacher: SqueezeBertEncoder, student: SqueezeBertEncoder, kept: list[int], held_out: list[Batch]
 ) -> dict[str, Any]:
-    """Distance by layer and of the pooled embedding over all held-out sentences."""
+    """Distances by layer and of the pooled embedding over all held-out sentences."""
     squares = torch.zeros(len(kept), dtype=torch.float64)
     moments = torch.zeros(len(kept), 3, dtype=torch.float64)
-    cosines = []
+    cosines: dict[str, list[Tensor]] = {"pooled": [], "rounded": []}
     with torch.no_grad():
         for ids, mask in held_out:
             real = mask.bool()
@@ -78,13 +84,17 @@ def distances(
                 squares[place] += (found - target).square().sum()
                 sums = (target.new_tensor(target.numel()), target.sum(), target.square().sum())
                 moments[place] += torch.stack(sums)
-            pooled = mean_pool(ours[-1], mask), mean_pool(theirs[-1], mask)
-            cosines.append(functional.cosine_similarity(*pooled))
+            student.set_rounding(True)
+            rounded = mean_pool(student(ids, mask), mask)
+            student.set_rounding(False)
+            pooled = mean_pool(ours[-1], mask)
+            for name, other in (("pooled", mean_pool(theirs[-1], mask)), ("rounded", rounded)):
+                cosines[name].append(functional.cosine_similarity(pooled, other))
     count, total, square = moments.T
     layers = squares / (square - total.square() / count)
     return {
         "layers": [round(loss, 4) for loss in layers.tolist()],
-        "pooled": round(1 - float(torch.cat(cosines).mean()), 4),
+        **{name: round(1 - float(torch.cat(parts).mean()), 4) for name, parts in cosines.items()},
     }
 
 
@@ -100,8 +110,8 @@ def main() -> None:
     held_out, sentences = batches([arguments.corpus / f"{HELD_OUT}.txt.xz"], arguments.held_out_tokens)
     rows = []
     for shape in SHAPES:
-        for kind, (order, regression) in KINDS.items():
-            figures = distances(*student_of(shape, order, regression, sample), held_out)
+        for kind, steps in KINDS.items():
+            figures = distances(*student_of(shape, steps, sample), held_out)
             rows.append({"groups": shape, "first_weights": kind, **figures})
             print(f"{shape} {kind}: {figures}", flush=True)
     settings = {"teacher": TEACHER, "texts": TEXTS, "held_out": HELD_OUT, "fit_tokens": arguments.fit_tokens}

@@ -19,7 +19,7 @@ from encoder_card import knowledge
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.export.encoder import export_encoder
 from sqz_nlu.runtime.bundle import CARD, EMBEDDED_FOLDER, describe, read_bundle, write_bundle
-from sqz_nlu.squeeze.card import geometry, making, text_table
+from sqz_nlu.squeeze.card import course, geometry, making, text_table
 
 FIGURES = Path(__file__).parent.parent / "benchmarks" / "results" / "encoder-card.json"
 # Licence and public source of every text file that the recipe in the Makefile names.
@@ -49,6 +49,18 @@ SOURCES = {
 }
 
 
+def averaged(record: dict[str, Any]) -> list[str]:
+    """What was averaged with the run of a record, if anything."""
+    others = record.get("averaged", [])
+    if not others:
+        return []
+    lines = [
+        "The weights are the mean of this run's and of another's from the same start, on the same text:",
+        "",
+    ]
+    return [*lines, *(f"- {course(other)}" for other in others), ""]
+
+
 def card(
     record: dict[str, Any], config: dict[str, Any], model_bytes: int, figures: dict[str, Any] | None
 ) -> str:
@@ -68,6 +80,10 @@ def card(
         "## How it was made",
         "",
         f"Made by `sqz-nlu squeeze`; the recipe is `make encoder`. {making(record)}",
+        "",
+        *averaged(record),
+        "Massive activations were spread when these runs began (docs/squeeze.md). The recipe now does so at the",
+        "start of the first one as well, which for these weights was not so.",
         "",
         "The text is sentences of these collections, unlabelled, in random order; a line that was read twice counts",
         "twice. Among them are training utterances of four benchmarks, without their intents and entities. Texts",

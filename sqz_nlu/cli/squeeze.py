@@ -31,11 +31,16 @@ def add(verbs: Verbs) -> None:
     verb.add_argument("--corpus", required=True, nargs="+", type=Path, help="text, a sentence a line")
     verb.add_argument("--out", required=True, type=Path, help="folder for checkpoints and the result")
     verb.add_argument(
-        "--groups", type=int, default=4, help="of query, key, value and the feed-forward block (default 4)"
+        "--student",
+        metavar="ENCODER",
+        help="go on with an encoder that was squeezed from this teacher: a folder, or 'embedded'",
+    )
+    verb.add_argument(
+        "--groups", type=int, help="of query, key, value and the feed-forward block (default 4)"
     )
     verb.add_argument("--attention-groups", type=int, help="of query, key and value, if not --groups")
     verb.add_argument("--feed-forward-groups", type=int, help="of the feed-forward block, if not --groups")
-    verb.add_argument("--post-attention-groups", type=int, default=1, help="after attention (default 1)")
+    verb.add_argument("--post-attention-groups", type=int, help="after attention (default 1)")
     verb.add_argument("--layers", type=int, help="default: as many as the teacher")
     verb.add_argument(
         "--vocab-size", type=int, metavar="N", help="keep the N word pieces the text uses most (default all)"

@@ -80,19 +80,37 @@ def _groups(count: int) -> str:
 def making(record: Mapping[str, Any]) -> str:
     """Length, rates, time and last losses in words; of a run of 0 tokens, that nothing was trained."""
     settings = record["settings"]
+    before = record.get("started_from")
     if not record["history"]:
+        origin = (
+            "the teacher's, and where these were cut into groups or layers were left out, fitted to its "
+            "states by least squares on a sample of the text"
+        )
+        if before is not None:
+            origin = "those of an encoder squeezed before, its massive activations spread"
         return (
-            "The weights are the first ones, without training (`--tokens 0`): the teacher's, and where these "
-            "were cut into groups or layers were left out, fitted to its states by least squares on a sample "
-            f"of the text, seed {settings['seed']}."
+            f"The weights are the first ones, without training (`--tokens 0`): {origin}, seed "
+            f"{settings['seed']}."
         )
     last = record["history"][-1]
     layers = ", ".join(f"{loss:.2f}" for loss in last["layers"])
+    then = ""
+    if before is not None:
+        then = "Starting from an encoder squeezed before"
+        then += f" in {course(before)}: " if "tokens" in before else ": "
+    return (
+        f"{then}{course(record)}. Last losses: squared distance to the teacher over its variance, "
+        f"by layer, {layers}; cosine distance of the pooled embeddings {last['pooled']:.3f}."
+    )
+
+
+def course(record: Mapping[str, Any]) -> str:
+    """Length, rate and time of a run."""
+    settings = record["settings"]
     return (
         f"{record['tokens']:,} tokens in {record['steps']:,} steps of at most {settings['batch_tokens']} "
         f"tokens, AdamW at {settings['learning_rate']}, seed {settings['seed']}, {_time(record['seconds'])}"
-        f"{_machine(record.get('machine'))}. Last losses: squared distance to the teacher over its variance, "
-        f"by layer, {layers}; cosine distance of the pooled embeddings {last['pooled']:.3f}."
+        f"{_machine(record.get('machine'))}"
     )
 
 

@@ -6,6 +6,7 @@ step number, so a run that was killed and resumed computes what an undisturbed o
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -27,6 +28,7 @@ from sqz_nlu.squeeze.losses import BatchSize, Losses, distillation_losses, momen
 from sqz_nlu.squeeze.options import Groups, SqueezeOptions
 from sqz_nlu.squeeze.ordering import Order, find_order, identity_order, reorder
 from sqz_nlu.squeeze.regression import fit_layers
+from sqz_nlu.squeeze.student import continue_student
 from sqz_nlu.squeeze.team import Team
 from sqz_nlu.squeeze.vocabulary import prune
 
@@ -61,7 +63,13 @@ class Distillation:
         if options.vocab_size is not None:
             counts = np.bincount(self._tokenize().ids, minlength=self.teacher.config.vocab_size)
             self.teacher, self.tokenizer = prune(self.teacher, self.tokenizer, counts, options.vocab_size)
-        self.student = new_student(self.teacher, options.group_counts(), options.layers)
+        if options.student is not None:
+            found = continue_student(options.student, self.teacher, self.tokenizer)
+            self.student, self.teacher, self.tokenizer = found.student, found.teacher, found.tokenizer
+            self.order = found.order
+        else:
+            self.student = new_student(self.teacher, options.group_counts(), options.layers)
+            self.order = identity_order(self.student.config)
         self.corpus = self._tokenize()
         if len(self.corpus.lengths) < self.team.size:
             raise SqueezeError(
@@ -82,7 +90,6 @@ class Distillation:
         self.tokens = 0
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
-        self.order = identity_order(self.student.config)
         self._since_point = torch.zeros(len(self.kept) + 1, dtype=torch.float64, device=self.device)
         self._point_step = 0
 
@@ -93,21 +100,32 @@ class Distillation:
     def begin(self) -> None:
         """Gives the student its first weights: the teacher's, numbered and fitted for its groups.
 
-        One process computes them for all.
+        A student to go on with has weights; only massive activations are spread. One process computes all
+        this for all.
         """
-        if self.team.first and self._has_teachers_shape():
+        if self.team.first:
+            self._begin()
+        self.order = Order.from_tensors(self._from_first(self.order.tensors()))
+        if not self.team.first:
+            reorder(self.teacher, self.order, self.kept)
+        self._from_first(self.student.state_dict())
+
+    def _begin(self) -> None:
+        spread_peaks = self.options.quantization_aware > 0
+        if self.options.student is not None:
+            reorder(self.teacher, self.order, self.kept)
+            if spread_peaks:
+                layers = range(len(self.kept))
+                fit_layers(copy.deepcopy(self.student), self.student, layers, self._sample(), spread_peaks)
+        elif self._has_teachers_shape():
             copy_teacher(self.teacher, self.student)  # nothing to make up for: the weights stay to the bit
-        elif self.team.first:
+        else:
             sample = self._sample()
             seed, config = self.options.seed, self.student.config
             self.order = find_order(self.teacher, config, self.kept, sample[:_ORDER_BATCHES], seed)
             reorder(self.teacher, self.order, self.kept)
             copy_teacher(self.teacher, self.student)
-            fit_layers(self.teacher, self.student, self.kept, sample)
-        self.order = Order.from_tensors(self._from_first(self.order.tensors()))
-        if not self.team.first:
-            reorder(self.teacher, self.order, self.kept)
-        self._from_first(self.student.state_dict())
+            fit_layers(self.teacher, self.student, self.kept, sample, spread_peaks)
 
     def _has_teachers_shape(self) -> bool:
         same_depth = len(self.kept) == self.teacher.config.num_hidden_layers

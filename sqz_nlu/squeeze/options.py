@@ -8,8 +8,15 @@ from typing import Any
 
 from sqz_nlu.errors import SqueezeError
 
-_OVERRIDES = ("attention_groups", "feed_forward_groups")
-_COUNTS = ("groups", *_OVERRIDES, "post_attention_groups", "layers", "vocab_size", "batch_tokens")
+_SHAPE = (
+    "groups",
+    "attention_groups",
+    "feed_forward_groups",
+    "post_attention_groups",
+    "layers",
+    "vocab_size",
+)
+_COUNTS = (*_SHAPE, "batch_tokens")
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,12 @@ class SqueezeOptions:
         corpus: text files, one sentence a line; ``.xz`` and ``.gz`` are read too. A file named twice
             counts twice.
         out: folder for checkpoints and the finished encoder.
-        groups: groups of the query, key, value, intermediate and output projections.
+        student: folder, ``embedded`` or hub id of an encoder squeezed from the teacher before, to go on
+            with; ``None`` makes a new one, of the shape that the following say.
+        groups: groups of the query, key, value, intermediate and output projections; 4 without it.
         attention_groups: other groups for query, key and value.
         feed_forward_groups: other groups for intermediate and output.
-        post_attention_groups: groups of the projection after attention.
+        post_attention_groups: groups of the projection after attention; 1 without it.
         layers: layers of the student; ``None`` keeps the teacher's.
         vocab_size: word pieces to keep, those that the corpus uses most; ``None`` keeps all.
         tokens: training length in tokens, special tokens included; 0 leaves the first weights as they are.
@@ -68,10 +77,11 @@ class SqueezeOptions:
     teacher: str
     corpus: tuple[Path, ...]
     out: Path
-    groups: int = 4
+    student: str | None = None
+    groups: int | None = None
     attention_groups: int | None = None
     feed_forward_groups: int | None = None
-    post_attention_groups: int = 1
+    post_attention_groups: int | None = None
     layers: int | None = None
     vocab_size: int | None = None
     tokens: int = 10_000_000
@@ -94,6 +104,12 @@ class SqueezeOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SqueezeError(f"{name} is {value}; expected 1 or more.")
+        shape = [name for name in _SHAPE if getattr(self, name) is not None]
+        if self.student is not None and shape:
+            raise SqueezeError(
+                f"--{shape[0].replace('_', '-')} is set, but the encoder of --student has its shape already. "
+                "Leave one of the two out."
+            )
         if self.tokens < 0:
             raise SqueezeError(f"tokens is {self.tokens}; expected 0 or more.")
         if not 0 <= self.quantization_aware <= 1:
@@ -115,11 +131,12 @@ class SqueezeOptions:
             raise SqueezeError(f"learning_rate is {self.learning_rate}; expected a number between 0 and 1.")
 
     def group_counts(self) -> Groups:
-        """The groups of each projection."""
+        """The groups of each projection of a new student."""
+        groups = self.groups or 4
         return Groups(
-            self.attention_groups or self.groups,
-            self.post_attention_groups,
-            self.feed_forward_groups or self.groups,
+            self.attention_groups or groups,
+            self.post_attention_groups or 1,
+            self.feed_forward_groups or groups,
         )
 
     def record(self) -> dict[str, Any]:
@@ -127,7 +144,7 @@ class SqueezeOptions:
         record = asdict(self)
         for name in ("out", "checkpoint_minutes", "device", "tensorboard", "eval", "bundle"):
             del record[name]
-        for name in (*_OVERRIDES, "vocab_size"):
+        for name in ("student", *_SHAPE):
             if record[name] is None:
                 del record[name]
         record["corpus"] = [path.name for path in self.corpus]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sqz_nlu.encoder.model import GroupedLinear, Layer, ProjectAndNormalise, SqueezeBertEncoder
 from sqz_nlu.squeeze.ordering import Batch
+from sqz_nlu.squeeze.spreading import spread
 
 States = list[Tensor]
 Solve = Callable[[GroupedLinear, States, States], None]
@@ -60,7 +61,11 @@ class _Regression:
 
 
 def fit_layers(
-    teacher: SqueezeBertEncoder, student: SqueezeBertEncoder, kept: Sequence[int], batches: Sequence[Batch]
+    teacher: SqueezeBertEncoder,
+    student: SqueezeBertEncoder,
+    kept: Sequence[int],
+    batches: Sequence[Batch],
+    spread_peaks: bool = False,
 ) -> None:
     """Solves the student's projections one after the other; see the module's text.
 
@@ -69,6 +74,7 @@ def fit_layers(
         student: holds the teacher's blocks.
         kept: the teacher's layers that the student's follow.
         batches: token ids and attention masks, ``[batch, tokens]`` each; some 40,000 tokens are enough.
+        spread_peaks: divide massive activations among several units, see `spreading`.
     """
     with torch.no_grad():
         ours = [student.embeddings(ids) for ids, _ in batches]
@@ -79,7 +85,9 @@ def fit_layers(
                 theirs = [layer(x, _attend(mask)) for x, (_, mask) in zip(theirs, batches, strict=True)]
             position = index + 1
             pair = _LayerPair(
-                cast(Layer, teacher.encoder.layers[index]), cast(Layer, student.encoder.layers[place])
+                cast(Layer, teacher.encoder.layers[index]),
+                cast(Layer, student.encoder.layers[place]),
+                spread_peaks,
             )
             ours, theirs = pair.fit(ours, theirs, batches)
 
@@ -92,6 +100,7 @@ def _attend(mask: Tensor) -> Tensor:
 class _LayerPair:
     teacher: Layer
     student: Layer
+    spread_peaks: bool
 
     def fit(self, ours: States, theirs: States, batches: Sequence[Batch]) -> tuple[States, States]:
         """Fits the layer's projections and returns both sides' states after it."""
@@ -117,6 +126,8 @@ class _LayerPair:
             (teacher.post_attention, their_context, theirs),
         )
         solve(student.intermediate.conv1d, ours, [teacher.intermediate.conv1d(x) for x in theirs])
+        if self.spread_peaks:
+            spread(student, [x[rows] for x, rows in zip(ours, real, strict=True)])
         our_active = [student.intermediate.activation(student.intermediate.conv1d(x)) for x in ours]
         their_active = [teacher.intermediate.activation(teacher.intermediate.conv1d(x)) for x in theirs]
         return _close(solve, (student.output, our_active, ours), (teacher.output, their_active, theirs))

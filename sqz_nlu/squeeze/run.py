@@ -194,8 +194,9 @@ def _record(run: Distillation) -> dict[str, Any]:
 
     ``order.channels`` holds the teacher's number of each of the encoder's channels, so that their vectors can
     be compared; ``order.kept`` is the share of the grouped projections' energy that lies inside the groups.
+    ``started_from`` is the record of the student that the run went on with, without its history.
     """
-    return {
+    record: dict[str, Any] = {
         "settings": run.options.record(),
         "sqz_nlu": __version__,
         "torch": torch.__version__,
@@ -207,6 +208,18 @@ def _record(run: Distillation) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "history": run.history,
     }
+    if run.options.student is not None:
+        record["started_from"] = _record_of(find_encoder(run.options.student).folder)
+    return record
+
+
+def _record_of(student: Path) -> dict[str, Any]:
+    """What is recorded of a student's own making."""
+    try:
+        record: dict[str, Any] = json.loads((student / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {name: value for name, value in record.items() if name not in ("history", "probe")}
 
 
 def _machine(team: Team) -> dict[str, Any]:

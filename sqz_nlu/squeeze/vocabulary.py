@@ -77,7 +77,23 @@ def prune(
     """
     padding = teacher.config.pad_token_id
     always = frozenset() if padding is None else frozenset({int(padding)})
-    kept = choose_pieces(tokenizer, counts, size, always)
+    return keep_pieces(teacher, tokenizer, choose_pieces(tokenizer, counts, size, always))
+
+
+def keep_pieces(
+    teacher: SqueezeBertEncoder, tokenizer: Tokenizer, kept: npt.NDArray[np.int64]
+) -> tuple[SqueezeBertEncoder, Tokenizer]:
+    """The same model with some of its word pieces; both arguments stay as they are.
+
+    Args:
+        teacher: a converted teacher.
+        tokenizer: its tokenizer, WordPiece.
+        kept: the ids that stay, in ascending order.
+
+    Raises:
+        SqueezeError: there are ids without embeddings.
+    """
+    padding = teacher.config.pad_token_id
     words = teacher.embeddings.word_embeddings.weight
     if kept[-1] >= len(words):
         raise SqueezeError(

@@ -88,22 +88,25 @@ def train(
         rng = np.random.default_rng(seed)
         plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
         result = Training(temperature=earlier.temperature if earlier else 1.0)
-        kept, held = [rows[i] for i in plan.kept], [rows[i] for i in plan.held]
+        held = [rows[i] for i in plan.held]
+        few = plan.rehearsal_epochs > 0
         network.to(device).eval()
-        run = _Run(network, options, plan, rng, device, events or EventLog(None))
-        if earlier is None:
-            run.start_intents(kept)
         _announce(plan, len(rows), options, device, earlier is not None)
         try:
-            run.fit(kept, plan.epochs - plan.late_epochs, held if plan.on_request else [])
-            if plan.few_examples:
-                run.start_intents(kept)
-            run.calibrate(held, result)
-            run.fit([*kept, *held], plan.late_epochs)
-            if plan.few_examples:
-                run.start_intents([*kept, *held])
+            if few:
+                weights = {name: value.clone() for name, value in network.state_dict().items()}
+                rehearsal = _Run(network, options, plan.rehearsal(), rng, device, EventLog(None))
+                with rehearsal.bar:
+                    rehearsal.perform(rows, begin=earlier is None, refit=True)
+                    rehearsal.calibrate(held, result)
+                network.load_state_dict(weights)
+                plan, held = plan.performance(), []
+            run = _Run(network, options, plan, rng, device, events or EventLog(None))
+            with run.bar:
+                run.perform(rows, begin=earlier is None, refit=few)
+                run.calibrate(held, result)
+                run.fit([rows[i] for i in plan.kept] + held, plan.late_epochs)
         finally:
-            run.bar.close()
             network.eval().cpu()
     result.epochs = run.epoch
     result.never_trained_on = frozenset(plan.held if plan.on_request else ())
@@ -128,6 +131,23 @@ class _Run:
         self.epoch = 0
         self.by_batch = options.tensorboard_log_level == "batch"
         self.bar = tqdm(total=plan.epochs, unit="epoch", desc="SqueezeBERT", file=sys.stderr, leave=False)
+
+    def perform(self, rows: Sequence[Row], begin: bool, refit: bool) -> None:
+        """Trains on the kept rows for all but the late epochs.
+
+        Args:
+            rows: all examples.
+            begin: whether the intent head starts from the encoder as it is.
+            refit: whether it is fitted to the encoder as training leaves it.
+        """
+        plan = self.plan
+        kept = [rows[index] for index in plan.kept]
+        if begin:
+            self.start_intents(kept)
+        evaluated = [rows[index] for index in plan.held] if plan.on_request else []
+        self.fit(kept, plan.epochs - plan.late_epochs, evaluated)
+        if refit:
+            self.start_intents(kept)
 
     def start_intents(self, rows: Sequence[Row]) -> None:
         """Sets the intent head to what is best for these rows with the encoder as it is."""
@@ -228,6 +248,8 @@ def _announce(
         held = "none held out"
     elif plan.on_request:
         held = f"{len(plan.held)} held out"
+    elif plan.rehearsal_epochs:
+        held = f"{len(plan.held)} held out of a rehearsal of {plan.rehearsal_epochs} epochs"
     else:
         held = f"{len(plan.held)} held out until epoch {plan.epochs - plan.late_epochs}"
     logger.info(

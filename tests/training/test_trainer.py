@@ -84,38 +84,61 @@ def test_plans() -> None:
 
 def test_few_examples_are_those_of_which_every_one_counts() -> None:
     rng, options = np.random.default_rng(0), TrainingOptions()
-    assert make_plan(rows_of(*[20] * 5), options, rng).few_examples
-    assert not make_plan(rows_of(*[20] * 5, 21), options, rng).few_examples
+    few = make_plan(rows_of(*[20] * 5), options, rng)
+    assert (few.rehearsal_epochs, few.late_epochs, len(few.held)) == (8, 0, 10)
+    assert few.steps == few.performance().steps == 16 * 10
+    assert few.performance().kept == tuple(range(100))
+    assert few.rehearsal().kept == few.kept
+    assert few.rehearsal().steps == 8 * 9
+    assert not make_plan(rows_of(*[20] * 5, 21), options, rng).rehearsal_epochs
     asked = dataclasses.replace(options, evaluate_on_number_of_examples=30)
-    assert not make_plan(rows_of(*[20] * 5), asked, rng).few_examples
-    assert not make_plan(rows_of(20, 20), options, rng).few_examples  # nothing is held out
+    assert not make_plan(rows_of(*[20] * 5), asked, rng).rehearsal_epochs
+    assert not make_plan(rows_of(20, 20), options, rng).rehearsal_epochs  # nothing is held out
 
 
 @pytest.mark.parametrize("few", [True, False])
-def test_with_few_examples_the_intent_head_starts_anew_on_all_of_them(
+def test_with_few_examples_a_rehearsal_is_calibrated_and_all_of_them_are_learned(
     network, monkeypatch, few: bool
 ) -> None:
     joint, rows = network
     rows = (rows * 60)[:60]
     if not few:
         monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
-    begun, calibrated = [], []
-    original, calibrate = joint.initialise_intents, trainer._Run.calibrate
+    begun, passes, calibrated = [], [], []
+    original, calibrate, one_pass = joint.initialise_intents, trainer._Run.calibrate, trainer._Run._pass
 
     def initialise(batches) -> None:
         batches = list(batches)
-        begun.append(sum(len(batch.intents) for batch in batches))
+        weights = joint.encoder.encoder.layers[0].output.conv1d.weight.detach().clone()
+        begun.append((sum(len(batch.intents) for batch in batches), weights))
         original(batches)
 
+    def note_pass(run, rows) -> None:
+        passes.append(len(rows))
+        one_pass(run, rows)
+
     def note(run, held, result) -> None:
-        calibrated.append((len(begun), run.epoch))
+        calibrated.append((len(held), len(begun), len(passes)))
         calibrate(run, held, result)
 
     monkeypatch.setattr(joint, "initialise_intents", initialise)
+    monkeypatch.setattr(trainer._Run, "_pass", note_pass)
     monkeypatch.setattr(trainer._Run, "calibrate", note)
-    trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu"))
-    assert begun == ([54, 54, 60] if few else [54])  # a tenth is held out until the last epoch
-    assert calibrated == [(2 if few else 1, 3)]  # what is calibrated has not seen it
+    result = trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu"))
+    assert result.epochs == 4
+    assert result.held_out["examples"] == 6
+    if not few:
+        assert [count for count, _ in begun] == [54]
+        assert passes == [54, 54, 54, 60]  # a tenth is held out until the last epoch
+        assert calibrated == [(6, 1, 3)]  # what is calibrated has not seen it
+        return
+    assert [count for count, _ in begun] == [54, 54, 60, 60]
+    assert passes == [54, 54, 60, 60, 60, 60]
+    assert calibrated == [(6, 2, 2), (0, 4, 6)]
+    (_, first), (_, rehearsed), (_, again), (_, last) = begun
+    assert torch.equal(first, again)  # the rehearsal left nothing behind
+    assert not torch.equal(first, rehearsed)
+    assert not torch.equal(again, last)
 
 
 @pytest.mark.parametrize(("examples", "epochs"), [(30, 16), (1000, 16), (3000, 16), (4500, 12), (15000, 8)])
