@@ -49,11 +49,13 @@ def spread(layer: Layer, inputs: Sequence[Tensor]) -> int:
 
 
 def _spread_block(layer: Layer, before: Tensor, start: int) -> int:
-    """The same for the units from ``start`` on; ``before`` the activation they are ``[tokens, units]``."""
+    """The same for a block, whose units begin at ``start``; ``before`` is their input, ``[tokens, units]``."""
     widen, narrow = layer.intermediate.conv1d, layer.output.conv1d
     values = layer.intermediate.activation(before)
     peaks = values.amax(0)
     usual = float(peaks.sort(descending=True).values[max(_AT_LEAST, round(_HIGHER * len(peaks)))])
+    if usual <= 0:
+        return 0
     rows, columns = _columns(narrow.weight, narrow.groups, start)
     contribution = narrow.weight[rows, columns : columns + len(peaks), 0].square().sum(0) * values.var(0)
     massive = [unit for unit in peaks.argsort(descending=True).tolist() if peaks[unit] > _MASSIVE * usual]
@@ -61,12 +63,12 @@ def _spread_block(layer: Layer, before: Tensor, start: int) -> int:
     done = 0
     for unit in massive:
         speaks = before[:, unit] > peaks[unit] / 2
-        peak, silence = float(before[speaks, unit].mean()), float(before[~speaks, unit].max())
+        peak, rest = float(before[speaks, unit].mean()), before[~speaks, unit]
         copies = math.ceil(float(peaks[unit]) / usual)
-        if silence > 0 or copies - 1 > len(donors):
+        if not len(rest) or rest.max() > 0 or copies - 1 > len(donors):
             continue
         level = _BELOW * usual
-        slope = min(1.0, max((level + _SILENT) / (peak - silence), 1 / copies))
+        slope = min(1.0, max((level + _SILENT) / (peak - float(rest.max())), 1 / copies))
         weight, bias = slope * widen.weight[start + unit], slope * (widen.bias[start + unit] - peak) + level
         column = narrow.weight[rows, columns + unit] * (peak / level / copies)
         for place in [unit, *donors[: copies - 1]]:

@@ -43,7 +43,8 @@ class TrainingOptions:
         offline: never contact the hub.
         epochs: passes over the examples. Left unset, there are fewer for more examples, down to 8.
         batch_size: examples a step.
-        learning_rate: AdamW's peak for the encoder's last layer.
+        learning_rate: AdamW's peak for the encoder's last layer. Left unset it is 0.0004, or less where
+            intents have few examples.
         head_learning_rate: AdamW's peak for the heads.
         layer_learning_rate_decay: factor from one encoder layer to the one below.
         warmup: share of the steps over which the rates rise; after it they fall to zero as a cosine.
@@ -88,7 +89,7 @@ class TrainingOptions:
     offline: bool = False
     epochs: int | None = _range(None, 1)
     batch_size: int = _range(32, 1)
-    learning_rate: float = _range(4e-4, 0.0)
+    learning_rate: float | None = _range(None, 0.0)
     head_learning_rate: float = _range(4e-3, 0.0)
     layer_learning_rate_decay: float = _range(0.9, 0.0, 1.0)
     warmup: float = _range(0.1, 0.0, 1.0)
@@ -184,7 +185,7 @@ def checked_values(options: type[Any], config: Mapping[str, Any], known: Mapping
         if key not in known:
             raise OptionError(_unknown(key, known))
         name = _ALIASES.get(key, key)
-        if isinstance(value, int) and not isinstance(value, bool) and hints[name] is float:
+        if type(value) is int and (hints[name] is float or float in typing.get_args(hints[name])):
             value = float(value)
         _check_type(key, value, hints[name])
         _check_range(key, value, fields[name].metadata)

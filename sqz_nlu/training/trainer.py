@@ -127,7 +127,9 @@ class _Run:
     ) -> None:
         self.network, self.options, self.plan = network, options, plan
         self.rng, self.device, self.events = rng, device, events
-        self.schedule = Schedule(new_optimizer(network, options), plan.steps, options.warmup)
+        self.schedule = Schedule(
+            new_optimizer(network, options, plan.learning_rate), plan.steps, options.warmup
+        )
         self.epoch = 0
         self.by_batch = options.tensorboard_log_level == "batch"
         self.bar = tqdm(total=plan.epochs, unit="epoch", desc="SqueezeBERT", file=sys.stderr, leave=False)
@@ -260,8 +262,8 @@ def _announce(
         held,
         plan.epochs,
         plan.batch_size,
-        plan.steps,
-        options.learning_rate,
+        (plan.performance() if plan.rehearsal_epochs else plan).steps,
+        plan.learning_rate,
         options.model,
         options.head_learning_rate,
         device,

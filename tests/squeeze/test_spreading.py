@@ -108,6 +108,18 @@ def test_units_that_speak_elsewhere_too_are_left_alone(batches) -> None:
     assert all(torch.equal(value, state[name]) for name, value in layer.state_dict().items())
 
 
+def test_units_that_always_speak_or_never_do_are_left_alone() -> None:
+    layer = encoder(Groups(1, 1, 2)).encoder.layers[0]
+    inputs = [torch.randn(200, 32)]
+    with torch.no_grad():
+        layer.intermediate.conv1d.weight[UNIT] = 0.0
+        layer.intermediate.conv1d.bias[UNIT] = 40.0
+        assert spread(layer, inputs) == 0
+        layer.intermediate.conv1d.bias.fill_(-40.0)
+        layer.intermediate.conv1d.weight.zero_()
+        assert spread(layer, inputs) == 0
+
+
 def test_without_massive_activations_nothing_changes() -> None:
     model = encoder(Groups(1, 1, 2))
     layer = model.encoder.layers[0]

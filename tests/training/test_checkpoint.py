@@ -71,7 +71,7 @@ def test_only_what_training_changes_is_kept(tiny_examples, tiny_options, tmp_pat
 def test_the_embedded_encoders_weights_stay_small(checkpoint: Checkpoint, tmp_path: Path) -> None:
     labels = LabelSpace(intents=tuple(f"intent {n}" for n in range(150)), entities=("city", "date"))
     network = JointNetwork(load_encoder(find_encoder("embedded")), labels, 0.1, 0.1)
-    new_optimizer(network, TrainingOptions())
+    new_optimizer(network, TrainingOptions(), 1e-3)
     weights = trained_weights(network, None)
     assert len([name for name in weights if name.startswith("encoder.encoder.layers.5.")]) > 10
     assert not [name for name in weights if "embeddings" in name]

@@ -21,7 +21,7 @@ from sqz_nlu.fit import fit
 from sqz_nlu.runtime.bundle import read_bundle
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training import fallback, trainer
-from sqz_nlu.training.dataset import Row, encode_examples
+from sqz_nlu.training.dataset import IGNORE, Row, encode_examples
 from sqz_nlu.training.evaluation import Best, evaluate, stratified_split
 from sqz_nlu.training.examples import label_space
 from sqz_nlu.training.fallback import recommend_threshold
@@ -86,7 +86,7 @@ def test_few_examples_are_those_of_which_every_one_counts() -> None:
     rng, options = np.random.default_rng(0), TrainingOptions()
     few = make_plan(rows_of(*[20] * 5), options, rng)
     assert (few.rehearsal_epochs, few.late_epochs, len(few.held)) == (8, 0, 10)
-    assert few.steps == few.performance().steps == 16 * 10
+    assert few.performance().steps == 16 * 10
     assert few.performance().kept == tuple(range(100))
     assert few.rehearsal().kept == few.kept
     assert few.rehearsal().steps == 8 * 9
@@ -148,9 +148,23 @@ def test_more_examples_need_fewer_epochs_unless_the_user_says(examples: int, epo
     assert make_plan(rows, TrainingOptions(epochs=16), rng).epochs == 16
 
 
+def test_few_examples_are_learned_more_slowly_unless_the_user_says() -> None:
+    rng = np.random.default_rng(0)
+
+    def rate(rows: list[Row], **options) -> float:
+        return make_plan(rows, TrainingOptions(**options), rng).learning_rate
+
+    few, many = rows_of(*[20] * 5), rows_of(*[21] * 5)
+    assert 0 < rate(few) < rate(many)
+    tagged = [dataclasses.replace(row, tags=[IGNORE, 0, 3, IGNORE]) for row in few]
+    assert rate(few) < rate(tagged) < rate(many)
+    assert rate([dataclasses.replace(row, tags=[IGNORE, 0, IGNORE]) for row in few]) == rate(few)
+    assert rate(few, learning_rate=1e-3) == rate(many, learning_rate=1e-3) == 1e-3
+
+
 def test_rates_rise_and_fall(network) -> None:
     options = TrainingOptions(freeze_embeddings=False, layer_learning_rate_decay=0.5)
-    schedule = Schedule(new_optimizer(network[0], options), 100, 0.1)
+    schedule = Schedule(new_optimizer(network[0], options, 1e-3), 100, 0.1)
     heads = []
     for _ in range(100):
         schedule.advance()
@@ -165,7 +179,7 @@ def test_rates_rise_and_fall(network) -> None:
 
 def test_the_best_weights_come_back(network) -> None:
     net, rows = network
-    new_optimizer(net, TrainingOptions(freeze_embeddings=False))
+    new_optimizer(net, TrainingOptions(freeze_embeddings=False), 1e-3)
     best = Best()
     best.update(net, 0.5, 1)
     before = evaluate(net, rows, CPU)
