@@ -49,7 +49,7 @@ def spread(layer: Layer, inputs: Sequence[Tensor]) -> int:
 
 
 def _spread_block(layer: Layer, before: Tensor, start: int) -> int:
-    """The same for a block, whose units begin at ``start``; ``before`` is their input, ``[tokens, units]``."""
+    """The same for a block that begins at unit ``start``; ``before`` is its input ``[tokens, units]``."""
     widen, narrow = layer.intermediate.conv1d, layer.output.conv1d
     values = layer.intermediate.activation(before)
     peaks = values.amax(0)
