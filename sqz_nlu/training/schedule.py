@@ -44,6 +44,7 @@ class Plan:
         rehearsal_epochs: passes over the kept examples of a first, shorter training, from which only the
             calibration is used; then all starts over with all examples. For intents with so few examples
             that the held-out ones would be missed; 0 for others.
+        half_way: whether the encoder ends half way between where it began and where training took it.
     """
 
     epochs: int
@@ -54,6 +55,7 @@ class Plan:
     held: tuple[int, ...]
     on_request: bool
     rehearsal_epochs: int = 0
+    half_way: bool = False
 
     @property
     def steps(self) -> int:
@@ -102,22 +104,23 @@ def make_plan(
     kept = sorted(set(range(len(rows))) - set(held))
     few = len(rows) <= _FEW_EXAMPLES * _intents(rows)
     rehearsed = few and bool(held) and not asked
+    entities = any(tag > 0 for row in rows for tag in row.tags)
     return Plan(
         epochs=epochs,
         late_epochs=late if held and not rehearsed else 0,
         batch_size=batch_size,
-        learning_rate=_chosen_rate(rows, few) if options.learning_rate is None else options.learning_rate,
+        learning_rate=_chosen_rate(few, entities) if options.learning_rate is None else options.learning_rate,
         kept=tuple(kept),
         held=tuple(sorted(held)),
         on_request=asked > 0,
         rehearsal_epochs=max(1, epochs // _REHEARSAL_SHARE) if rehearsed else 0,
+        half_way=rehearsed and not entities and not any(seen),
     )
 
 
-def _chosen_rate(rows: Sequence[Row], few: bool) -> float:
+def _chosen_rate(few: bool, entities: bool) -> float:
     if not few:
         return _LEARNING_RATE
-    entities = any(tag > 0 for row in rows for tag in row.tags)
     return _LEARNING_RATE_OF_FEW_WITH_ENTITIES if entities else _LEARNING_RATE_OF_FEW
 
 

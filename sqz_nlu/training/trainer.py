@@ -94,12 +94,13 @@ def train(
         _announce(plan, len(rows), options, device, earlier is not None)
         try:
             if few:
-                weights = {name: value.clone() for name, value in network.state_dict().items()}
+                weights = _copy_of(network)
                 rehearsal = _Run(network, options, plan.rehearsal(), rng, device, EventLog(None))
                 with rehearsal.bar:
                     rehearsal.perform(rows, begin=earlier is None, refit=True)
                     rehearsal.calibrate(held, result)
                 network.load_state_dict(weights)
+                network.encoder.set_rounding(False)
                 plan, held = plan.performance(), []
             run = _Run(network, options, plan, rng, device, events or EventLog(None))
             with run.bar:
@@ -108,6 +109,7 @@ def train(
                 run.fit([rows[i] for i in plan.kept] + held, plan.late_epochs)
         finally:
             network.eval().cpu()
+            network.encoder.set_rounding(False)
     result.epochs = run.epoch
     result.never_trained_on = frozenset(plan.held if plan.on_request else ())
     return result
@@ -137,18 +139,26 @@ class _Run:
     def perform(self, rows: Sequence[Row], begin: bool, refit: bool) -> None:
         """Trains on the kept rows for all but the late epochs.
 
+        Where the plan says so the encoder then goes half the way back (Wortsman et al., 2022, "Robust
+        fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903).
+
         Args:
             rows: all examples.
             begin: whether the intent head starts from the encoder as it is.
-            refit: whether it is fitted to the encoder as training leaves it.
+            refit: whether it is fitted to the encoder as training leaves it, and as it will be rounded.
         """
         plan = self.plan
         kept = [rows[index] for index in plan.kept]
+        began = _copy_of(self.network.encoder) if plan.half_way else {}
         if begin:
             self.start_intents(kept)
         evaluated = [rows[index] for index in plan.held] if plan.on_request else []
         self.fit(kept, plan.epochs - plan.late_epochs, evaluated)
-        if refit:
+        if plan.half_way:
+            ended = self.network.encoder.state_dict()
+            self.network.encoder.load_state_dict({n: began[n].lerp(ended[n], 0.5) for n in began})
+        if refit:  # to what the graph will compute: rounding takes small changes of weights back
+            self.network.encoder.set_rounding(self.options.quantization != "none")
             self.start_intents(kept)
 
     def start_intents(self, rows: Sequence[Row]) -> None:
@@ -231,6 +241,10 @@ class _Run:
         correct = logits.argmax(-1) == intents
         result.held_out["expected_calibration_error"] = expected_calibration_error(confidences, correct)
         result.fallback = recommend_threshold(confidences, correct)
+
+
+def _copy_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def _named(losses: dict[str, float], scores: dict[str, float]) -> dict[str, float]:

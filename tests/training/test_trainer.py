@@ -85,11 +85,14 @@ def test_plans() -> None:
 def test_few_examples_are_those_of_which_every_one_counts() -> None:
     rng, options = np.random.default_rng(0), TrainingOptions()
     few = make_plan(rows_of(*[20] * 5), options, rng)
-    assert (few.rehearsal_epochs, few.late_epochs, len(few.held)) == (8, 0, 10)
+    assert (few.rehearsal_epochs, few.late_epochs, len(few.held), few.half_way) == (8, 0, 10, True)
     assert few.performance().steps == 16 * 10
     assert few.performance().kept == tuple(range(100))
     assert few.rehearsal().kept == few.kept
     assert few.rehearsal().steps == 8 * 9
+    tagged = [dataclasses.replace(row, tags=[IGNORE, 1]) for row in rows_of(*[20] * 5)]
+    assert not make_plan(tagged, options, rng).half_way
+    assert not make_plan(rows_of(*[20] * 5), options, rng, [True] * 30 + [False] * 70).half_way
     assert not make_plan(rows_of(*[20] * 5, 21), options, rng).rehearsal_epochs
     asked = dataclasses.replace(options, evaluate_on_number_of_examples=30)
     assert not make_plan(rows_of(*[20] * 5), asked, rng).rehearsal_epochs
@@ -146,6 +149,26 @@ def test_more_examples_need_fewer_epochs_unless_the_user_says(examples: int, epo
     rows, rng = rows_of(examples // 2, examples // 2), np.random.default_rng(0)
     assert make_plan(rows, TrainingOptions(), rng).epochs == epochs
     assert make_plan(rows, TrainingOptions(epochs=16), rng).epochs == 16
+
+
+def test_with_few_intents_alone_the_encoder_ends_half_way(network, monkeypatch) -> None:
+    joint, rows = network
+    rows = [dataclasses.replace(row, tags=[IGNORE] * len(row.tags)) for row in (rows * 60)[:60]]
+    before = {name: value.clone() for name, value in joint.encoder.state_dict().items()}
+    ended = []
+    fit_rows = trainer._Run.fit
+
+    def note(run, rows, epochs, evaluated=()) -> None:
+        fit_rows(run, rows, epochs, evaluated)
+        ended.append({name: value.clone() for name, value in joint.encoder.state_dict().items()})
+
+    monkeypatch.setattr(trainer._Run, "fit", note)
+    trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu"))
+    weight = "encoder.layers.0.output.conv1d.weight"
+    now, trained = joint.encoder.state_dict(), ended[1]  # after the rehearsal
+    assert not torch.allclose(trained[weight], before[weight], atol=1e-5)
+    for name in before:
+        assert torch.allclose(now[name], (before[name] + trained[name]) / 2, atol=1e-7)
 
 
 def test_few_examples_are_learned_more_slowly_unless_the_user_says() -> None:
