@@ -138,14 +138,12 @@ def accuracy_step(rows: Sequence[str], arguments: argparse.Namespace) -> None:
     """Makes and measures rows that were not measured with these settings."""
     shots = ["5", "10", *(["full"] if arguments.full else [])]
     for row in rows:
-        folder = make(row, arguments.corpus, arguments.tokens, arguments.work) if row in ROWS else None
-        if row == SMALL:
-            if not (SMALL_FOLDER / "bundle").is_dir():
-                print(
-                    f"{row}: left out, for there is no {SMALL_FOLDER}: run `make encoder-small`", flush=True
-                )
-                continue
-            folder = SMALL_FOLDER
+        folder = SMALL_FOLDER if row == SMALL else None
+        if row in ROWS:
+            folder = make(row, arguments.corpus, arguments.tokens, arguments.work)
+        if folder is not None and not (folder / "bundle").is_dir():
+            print(f"{row}: left out, for there is no {folder}: run `make encoder-small`", flush=True)
+            continue
         wanted = settings(row, folder, arguments.tokens, shots)
         before = read()["rows"].get(row, {}).get("settings", {})
         if {**before, "shots": None} == {**wanted, "shots": None} and {*shots} <= {*before["shots"]}:
@@ -162,12 +160,9 @@ def latency_step(rows: Sequence[str], arguments: argparse.Namespace) -> None:
 
     from sqz_nlu.runtime.bundle import EMBEDDED_FOLDER
 
-    bundles = {EMBEDDED: EMBEDDED_FOLDER} if EMBEDDED in rows else {}
-    if SMALL in rows and (SMALL_FOLDER / "bundle").is_dir():
-        bundles[SMALL] = SMALL_FOLDER / "bundle"
-    for row in rows:
-        if row in ROWS and (bundle := place(row, arguments.tokens, arguments.work) / "bundle").is_dir():
-            bundles[row] = bundle
+    places = {row: place(row, arguments.tokens, arguments.work) / "bundle" for row in ROWS}
+    places |= {EMBEDDED: EMBEDDED_FOLDER, SMALL: SMALL_FOLDER / "bundle"}
+    bundles = {row: places[row] for row in rows if row in places and places[row].is_dir()}
     for kind, measure_all in (("native", native), ("web", web)):
         for row, figures in measure_all(bundles, arguments.seconds, arguments.work).items():
             keep(row, {f"latency_{kind}": figures})

@@ -21,8 +21,8 @@ Which shape should an encoder have? Each row below was made from the same teache
 A name says the groups of the attention's projections, of the projection after attention, and of the
 feed-forward block; then the layers, where they are not 6. 1/1/1 is the teacher's own shape. Two rows were
 trained: `embedded`, of the shape 1/1/2, is what ships with the package (its
-[card](../sqz_nlu/encoder/embedded/README.md) says how it was made), and `small` is what `make encoder-small`
-makes. Compare their time and size with the other rows, and their accuracy with the teacher's.
+[card](../sqz_nlu/encoder/embedded/README.md) says how it was made), and `small` is what `make encoder-small
+TOKENS=1500000` makes. Compare their time and size with the other rows, and their accuracy with the teacher's.
 
 ![Accuracy against latency; the area of a disc is the size of the model](encoders.png)
 """
@@ -63,7 +63,7 @@ measures some rows, `--tokens N` adds training, `--full` adds all training examp
 
 ## A small encoder
 
-    make encoder-small CORPUS=DIR DATA=DIR [OUT=build/encoder-small]
+    make encoder-small CORPUS=DIR DATA=DIR TOKENS=1500000 [OUT=build/encoder-small]
 
 makes the row `small`, trained on the same text as the embedded encoder: 2 layers and 11,000 word pieces, for
 pages and phones where every megabyte counts. Train on it with `model: build/encoder-small`.

@@ -24,14 +24,13 @@ os.environ.setdefault("USE_TF", "0")
 import numpy as np
 import torch
 from common import RESULTS, write_result
-from encoder_figures import DATASETS, cosine
-from tokenizers import Tokenizer
+from encoder_figures import DATASETS, cosine, one_by_one
 
 from sqz_nlu.encoder import model
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer
-from sqz_nlu.encoder.model import GroupedLinear, SqueezeBertEncoder, mean_pool
+from sqz_nlu.encoder.model import GroupedLinear, SqueezeBertEncoder
 from sqz_nlu.encoder.source import find_encoder
-from sqz_nlu.squeeze.probe import TEST, read_examples
+from sqz_nlu.squeeze.probe import TEST, Embed, read_examples, torch_embedder
 
 KINDS = {
     "query": "attention.query",
@@ -41,7 +40,7 @@ KINDS = {
     "intermediate": "intermediate.conv1d",
     "output": ".output.conv1d",
 }
-TEXTS, SEED, LONGEST = 300, 7, 256
+TEXTS, SEED = 300, 7
 
 
 def pick_texts(data: Path) -> list[str]:
@@ -54,34 +53,20 @@ def pick_texts(data: Path) -> list[str]:
     return chosen
 
 
-def embed(encoder: SqueezeBertEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> np.ndarray:
-    """Pooled embeddings ``[texts, hidden]``; texts of one length together, without padding."""
-    ids = [tokenizer.encode(text).ids[:LONGEST] for text in texts]
-    vectors = np.zeros((len(texts), encoder.config.hidden_size), np.float32)
-    with torch.no_grad():
-        for length in {len(row) for row in ids}:
-            rows = [row for row, pieces in enumerate(ids) if len(pieces) == length]
-            batch = torch.tensor([ids[row] for row in rows])
-            vectors[rows] = mean_pool(encoder(batch, mask := torch.ones_like(batch)), mask).numpy()
-    return vectors
-
-
-def costs(encoder: SqueezeBertEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, float]:
+def costs(encoder: SqueezeBertEncoder, embed: Embed, texts: Sequence[str]) -> dict[str, float]:
     """The cost of rounding each kind of product, and of all."""
     products = {n: m for n, m in encoder.named_modules() if isinstance(m, GroupedLinear)}
-    exact = embed(encoder, tokenizer, texts)
+    exact = embed(texts)
     found = {}
     for kind, part in {**KINDS, "all": ""}.items():
         for name, product in products.items():
             product.rounded = part in name
-        found[kind] = round(1000 * (1 - cosine(exact, embed(encoder, tokenizer, texts))), 3)
+        found[kind] = round(1000 * (1 - cosine(exact, embed(texts))), 3)
     encoder.set_rounding(False)
     return found
 
 
-def peaks(
-    encoder: SqueezeBertEncoder, tokenizer: Tokenizer, texts: Sequence[str]
-) -> list[list[dict[str, float]]]:
+def peaks(encoder: SqueezeBertEncoder, embed: Embed, texts: Sequence[str]) -> list[list[dict[str, float]]]:
     """By layer and block: the largest activation and the tenth largest of the units' largest."""
     found = []
     for layer in encoder.encoder.layers:
@@ -95,8 +80,7 @@ def peaks(
                 block.append(np.sort(part.numpy())[::-1][[0, 9]])
 
         handle = layer.post_attention.register_forward_hook(watch)
-        for text in texts:
-            embed(encoder, tokenizer, [text])
+        embed(texts)
         handle.remove()
         means = [np.mean(block, 0) for block in blocks]
         found.append([{"largest": round(float(a), 2), "tenth": round(float(b), 2)} for a, b in means])
@@ -111,10 +95,11 @@ def main() -> None:
     parser.add_argument("--name", default="after", help="of the row in the result (default: after)")
     arguments = parser.parse_args()
     source = find_encoder(arguments.model)
-    encoder, tokenizer = load_encoder(source).eval(), load_tokenizer(source)
+    encoder = load_encoder(source).eval()
+    embed = one_by_one(torch_embedder(encoder, load_tokenizer(source), torch.device("cpu")))
     model.round_weight = lambda weight: weight  # type: ignore[assignment]  # it is rounded already
     texts = pick_texts(arguments.data)
-    row = {"cost": costs(encoder, tokenizer, texts), "peaks": peaks(encoder, tokenizer, texts[::10])}
+    row = {"cost": costs(encoder, embed, texts), "peaks": peaks(encoder, embed, texts[::10])}
     print(json.dumps({arguments.name: row}, indent=1))
     path = RESULTS / "rounding.json"
     rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else {}

@@ -20,8 +20,7 @@ import torch
 
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer, save_encoder
 from sqz_nlu.encoder.source import find_encoder
-
-RECORD = "squeeze.json"
+from sqz_nlu.squeeze.run import RECORD
 
 
 def average(folders: list[Path], out: Path) -> None:
