@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import rasa_default
 import yaml
 from common import RESULTS, write_result
 
@@ -114,10 +114,9 @@ def scores(folder: Path) -> dict[str, Any]:
 
 def talk(model: Path, texts: list[str]) -> dict[str, int]:
     """Says each text to a fresh conversation. Answers of custom actions need a server and do not count."""
-    import structlog
     from rasa.core.agent import Agent
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    rasa_default.silence_structlog()
     agent = Agent.load(str(model))
 
     async def say() -> dict[str, int]:

@@ -77,6 +77,7 @@ def main() -> None:
 
     from sqz_nlu import Interpreter
 
+    rasa_default.silence_structlog()
     assert all(len(text.split()) == 10 for text in TEXTS)
     with tempfile.TemporaryDirectory() as folder:
         ours = arguments.model or train(Path(folder) / "ours", OURS)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
+
+import structlog
 
 Steps = list[dict[str, Any]]  # a pipeline, as config.yml has it
 
@@ -21,3 +24,11 @@ FALLBACK: Steps = [{"name": "FallbackClassifier", "threshold": 0.3, "ambiguity_t
 def diet(epochs: int = EPOCHS, **options: Any) -> dict[str, Any]:
     """DIETClassifier; ``options`` are further ones of its own."""
     return {"name": "DIETClassifier", "epochs": epochs, "constrain_similarities": True, **options}
+
+
+def silence_structlog() -> None:
+    """Keeps Rasa's lines for each message off the terminal, where they would be part of what is timed.
+
+    `rasa run` does the same by its log level; `Agent.load` alone does not.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import random
 import statistics
@@ -28,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import rasa_default
-import structlog
 import yaml
 from common import read_jsonl, write_result
 
@@ -188,7 +186,7 @@ def main() -> None:
     tasks = [bot_task(arguments.data / name, arguments.seeds) for name in arguments.bots]
     if arguments.few_shot:
         tasks += [few_shot_task(arguments.few_shot / name) for name in FEW_SHOT]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    rasa_default.silence_structlog()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RASA_CACHE_DIRECTORY"] = f"{folder}/cache"
         for name, pipeline in PIPELINES.items():  # the first training of a process loads TensorFlow

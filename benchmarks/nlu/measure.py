@@ -7,7 +7,6 @@ import dataclasses
 import importlib
 import io
 import json
-import logging
 import os
 import resource
 import tarfile
@@ -168,10 +167,9 @@ def _bundle_facts(archive: Path) -> dict[str, Any]:
 
 
 def _ask_and_score(models: Path, material: Material, entities: bool) -> dict[str, Any]:
-    import structlog
     from rasa.core.agent import Agent
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    rasa_default.silence_structlog()
     agent = Agent.load(str(models))
     loop = asyncio.new_event_loop()
 

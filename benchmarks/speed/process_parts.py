@@ -13,6 +13,7 @@ from typing import Any
 
 import graphs
 import numpy as np
+import rasa_default
 from measure import Call, in_turns, ratio
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -31,8 +32,9 @@ text = "turn on the lights in the kitchen"
 interpreter.embed([text]) if sys.argv[1] == "embedded" else interpreter.parse(text)
 """
 _RASA = """
-import asyncio, json, logging, sys, time, warnings
+import asyncio, json, logging, structlog, sys, time, warnings
 warnings.simplefilter("ignore"); logging.disable(logging.CRITICAL)
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 start = time.perf_counter()
 from rasa.core.agent import Agent
 imported = time.perf_counter()
@@ -69,6 +71,7 @@ def messages(seconds: float) -> dict[str, Any]:
 
     from sqz_nlu import Interpreter
 
+    rasa_default.silence_structlog()
     texts = parse_latency.TEXTS
     paths = archives()
     interpreter = Interpreter.load(paths["ours"])
