@@ -145,6 +145,11 @@ class Intermediate(nn.Module):
         self.conv1d = GroupedLinear(config.hidden_size, config.intermediate_size, config.intermediate_groups)
         self.activation = ACT2FN[config.hidden_act]
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``[..., hidden]`` to ``[..., intermediate]``."""
+        widened: Tensor = self.activation(self.conv1d(x))
+        return widened
+
 
 class Layer(nn.Module):
     """One SqueezeBERT layer: attention, projection, feed-forward."""
@@ -164,7 +169,7 @@ class Layer(nn.Module):
             parts = widen.forward_groups(attended.chunk(widen.groups, dim=-1))
             parts = narrow.forward_groups([self.intermediate.activation(part) for part in parts])
             return self.output.finish(torch.cat(parts, dim=-1), attended)
-        narrowed: Tensor = self.output(self.intermediate.activation(widen(attended)), attended)
+        narrowed: Tensor = self.output(self.intermediate(attended), attended)
         return narrowed
 
 

@@ -123,21 +123,26 @@ class JointNetwork(nn.Module):
         return losses
 
     @torch.no_grad()
-    def initialise_intents(self, batches: Iterable[Batch]) -> None:
-        """Starts the intent head as logistic regression on what the encoder gives as it is.
-
-        Gradient descent then only has to refine what the encoder knows already.
-        """
-        features, intents = [], []
+    def sentence_vectors(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
+        """What the intent head sees of rows that have an intent, ``[rows, hidden]``, and their intents."""
+        vectors, intents = [], []
         for batch in batches:
             known = batch.intents != IGNORE
             pooled = F.normalize(mean_pool(self.encoder(batch.ids, batch.mask), batch.mask), dim=-1)
-            features.append(pooled[known])
+            vectors.append(pooled[known])
             intents.append(batch.intents[known])
+        return torch.cat(vectors), torch.cat(intents)
+
+    @torch.no_grad()
+    def fit_intents(self, vectors: Tensor, intents: Tensor) -> None:
+        """Sets the intent head to logistic regression on sentence vectors, as `sentence_vectors` gives them.
+
+        Before training that leaves gradient descent to refine only what the encoder knows already.
+        """
         head = self.intent_head
-        if not sum(map(len, intents)) or head.out_features < 2:
+        if not len(intents) or head.out_features < 2:
             return
-        weight, bias = fit_classes(torch.cat(features), torch.cat(intents), head.out_features, self.parts)
+        weight, bias = fit_classes(vectors, intents, head.out_features, self.parts)
         head.weight.copy_(weight / _INTENT_SCALE)
         head.bias.copy_(bias / _INTENT_SCALE)
 

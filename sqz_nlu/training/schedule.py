@@ -175,4 +175,4 @@ def new_optimizer(network: JointNetwork, options: TrainingOptions, learning_rate
     encoder.embeddings.requires_grad_(not options.freeze_embeddings)
     if not options.freeze_embeddings:
         groups.append({"params": list(encoder.embeddings.parameters()), "lr": rate, "name": "embeddings"})
-    return torch.optim.AdamW(groups, weight_decay=options.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay, fused=True)

@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from sqz_nlu.encoder.device import choose_device
+from sqz_nlu.encoder.gptq import round_weights
 from sqz_nlu.events import EventLog
 from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature, top_confidences
 from sqz_nlu.training.dataset import Row, ordered_batches, shuffled_batches
@@ -26,6 +27,7 @@ from sqz_nlu.training.schedule import Plan, Schedule, make_plan, new_optimizer
 logger = logging.getLogger(__name__)
 
 _BATCH_OF_FEATURES = 64
+_TOKENS_TO_ROUND_BY = 4096  # with four times as many the states change no less
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def train(
                 run.perform(rows, begin=earlier is None, refit=few)
                 run.calibrate(held, result)
                 run.fit([rows[i] for i in plan.kept] + held, plan.late_epochs)
+                if not few:
+                    run.round(rows)
         finally:
             network.eval().cpu()
             network.encoder.set_rounding(False)
@@ -145,26 +149,43 @@ class _Run:
         Args:
             rows: all examples.
             begin: whether the intent head starts from the encoder as it is.
-            refit: whether it is fitted to the encoder as training leaves it, and as it will be rounded.
+            refit: whether it is fitted to the trained encoder, as it will be rounded. The texts are seen as
+                the encoder gave them before, too: afterwards it has them by heart, and others not.
         """
         plan = self.plan
         kept = [rows[index] for index in plan.kept]
         began = _copy_of(self.network.encoder) if plan.half_way else {}
-        if begin:
-            self.start_intents(kept)
+        before = self._sentence_vectors(kept) if begin or refit else None
+        if begin and before:
+            self.network.fit_intents(*before)
         evaluated = [rows[index] for index in plan.held] if plan.on_request else []
         self.fit(kept, plan.epochs - plan.late_epochs, evaluated)
         if plan.half_way:
             ended = self.network.encoder.state_dict()
             self.network.encoder.load_state_dict({n: began[n].lerp(ended[n], 0.5) for n in began})
-        if refit:  # to what the graph will compute: rounding takes small changes of weights back
-            self.network.encoder.set_rounding(self.options.quantization != "none")
-            self.start_intents(kept)
+        if refit and before:
+            self.round(kept)
+            both = zip(before, self._sentence_vectors(kept), strict=True)
+            self.network.fit_intents(*map(torch.cat, both))
 
-    def start_intents(self, rows: Sequence[Row]) -> None:
-        """Sets the intent head to what is best for these rows with the encoder as it is."""
+    def _sentence_vectors(self, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
         batches = ordered_batches(rows, _BATCH_OF_FEATURES)
-        self.network.eval().initialise_intents(batch.to(self.device) for batch in batches)
+        return self.network.eval().sentence_vectors(batch.to(self.device) for batch in batches)
+
+    def round(self, rows: Sequence[Row]) -> None:
+        """Puts the encoder's weights on the grid on which they ship, by what it makes of these rows."""
+        if self.options.quantization == "none":
+            return
+        chosen: list[Row] = []
+        tokens = 0
+        for index in np.random.default_rng(0).permutation(len(rows)):  # they come intent by intent
+            tokens += len(rows[index].ids)
+            if chosen and tokens > _TOKENS_TO_ROUND_BY:
+                break
+            chosen.append(rows[index])
+        chosen.sort(key=lambda row: len(row.ids))
+        batches = (b.to(self.device) for b in ordered_batches(chosen, _BATCH_OF_FEATURES))
+        round_weights(self.network.encoder, [(batch.ids, batch.mask) for batch in batches])
 
     def fit(self, rows: Sequence[Row], epochs: int, evaluated: Sequence[Row] = ()) -> None:
         """Makes passes over the rows; with ``evaluated``, keeps the best and stops early where asked."""

@@ -61,7 +61,7 @@ def test_the_intent_head_starts_with_what_the_encoder_knows(tiny_examples, tiny_
     rows = encode_examples(unknown, labels, TextEncoder(load_tokenizer(source), 48))
     network = JointNetwork(load_encoder(source), labels, 0.0, 0.0).eval()
     before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
-    network.initialise_intents(ordered_batches(rows, 5))
+    network.fit_intents(*network.sentence_vectors(ordered_batches(rows, 5)))
     assert all(torch.equal(value, before[name]) for name, value in network.encoder.state_dict().items())
     assert not network.intent_head.weight.grad
     with torch.no_grad():

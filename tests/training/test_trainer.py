@@ -14,6 +14,8 @@ import torch
 
 from sqz_nlu.encoder.device import choose_device
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer
+from sqz_nlu.encoder.model import GroupedLinear
+from sqz_nlu.encoder.rounding import round_weight
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import OptionError
 from sqz_nlu.events import EventLog
@@ -107,14 +109,19 @@ def test_with_few_examples_a_rehearsal_is_calibrated_and_all_of_them_are_learned
     rows = (rows * 60)[:60]
     if not few:
         monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
-    begun, passes, calibrated = [], [], []
-    original, calibrate, one_pass = joint.initialise_intents, trainer._Run.calibrate, trainer._Run._pass
+    begun, fitted, passes, calibrated = [], [], [], []
+    vectors, fit_intents = joint.sentence_vectors, joint.fit_intents
+    calibrate, one_pass = trainer._Run.calibrate, trainer._Run._pass
 
-    def initialise(batches) -> None:
-        batches = list(batches)
+    def note_vectors(batches) -> tuple[torch.Tensor, torch.Tensor]:
         weights = joint.encoder.encoder.layers[0].output.conv1d.weight.detach().clone()
-        begun.append((sum(len(batch.intents) for batch in batches), weights))
-        original(batches)
+        found = vectors(batches)
+        begun.append((len(found[1]), weights))
+        return found
+
+    def note_fit(vectors: torch.Tensor, intents: torch.Tensor) -> None:
+        fitted.append(len(vectors))
+        fit_intents(vectors, intents)
 
     def note_pass(run, rows) -> None:
         passes.append(len(rows))
@@ -124,7 +131,8 @@ def test_with_few_examples_a_rehearsal_is_calibrated_and_all_of_them_are_learned
         calibrated.append((len(held), len(begun), len(passes)))
         calibrate(run, held, result)
 
-    monkeypatch.setattr(joint, "initialise_intents", initialise)
+    monkeypatch.setattr(joint, "sentence_vectors", note_vectors)
+    monkeypatch.setattr(joint, "fit_intents", note_fit)
     monkeypatch.setattr(trainer._Run, "_pass", note_pass)
     monkeypatch.setattr(trainer._Run, "calibrate", note)
     result = trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu"))
@@ -136,6 +144,7 @@ def test_with_few_examples_a_rehearsal_is_calibrated_and_all_of_them_are_learned
         assert calibrated == [(6, 1, 3)]  # what is calibrated has not seen it
         return
     assert [count for count, _ in begun] == [54, 54, 60, 60]
+    assert fitted == [54, 108, 60, 120]  # in the end to each text before and after training
     assert passes == [54, 54, 60, 60, 60, 60]
     assert calibrated == [(6, 2, 2), (0, 4, 6)]
     (_, first), (_, rehearsed), (_, again), (_, last) = begun
@@ -163,12 +172,30 @@ def test_with_few_intents_alone_the_encoder_ends_half_way(network, monkeypatch) 
         ended.append({name: value.clone() for name, value in joint.encoder.state_dict().items()})
 
     monkeypatch.setattr(trainer._Run, "fit", note)
-    trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu"))
+    trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu", quantization="none"))
     weight = "encoder.layers.0.output.conv1d.weight"
     now, trained = joint.encoder.state_dict(), ended[1]  # after the rehearsal
     assert not torch.allclose(trained[weight], before[weight], atol=1e-5)
     for name in before:
         assert torch.allclose(now[name], (before[name] + trained[name]) / 2, atol=1e-7)
+
+
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("quantization", ["auto", "none"])
+def test_weights_end_on_the_grid_on_which_they_ship(
+    network, monkeypatch, few: bool, quantization: str
+) -> None:
+    joint, rows = network
+    if not few:
+        monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
+    options = TrainingOptions(epochs=4, device="cpu", quantization=quantization)
+    trainer.train(joint, (rows * 60)[:60], options)
+    for name, module in joint.encoder.named_modules():
+        if isinstance(module, GroupedLinear):
+            weight = torch.cat(module.group_weights())
+            assert not module.rounded
+            same = torch.allclose(round_weight(weight), weight, atol=1e-6)
+            assert same == (quantization == "auto"), name
 
 
 def test_few_examples_are_learned_more_slowly_unless_the_user_says() -> None:
