@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -46,3 +47,10 @@ def write_result(name: str, result: dict[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n", "utf-8")
     return path
+
+
+def put_between_marks(text: str, name: str, content: str) -> str:
+    """A page whose part from ``<!-- name -->`` to the next ``<!-- end -->`` is ``content``, if it has one."""
+    begin, end = f"<!-- {name} -->", "<!-- end -->"
+    marked = re.compile(f"{re.escape(begin)}\n.*?{re.escape(end)}", re.DOTALL)
+    return marked.sub(lambda _: f"{begin}\n{content}\n{end}", text)

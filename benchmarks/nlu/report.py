@@ -1,4 +1,4 @@
-"""docs/nlu.md and its plots, made from the results of one machine."""
+"""docs/nlu.md with its plots, and the README's short form of it, made from the results of one machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from common import put_between_marks
+
+from nlu import readme
 from nlu.pipelines import PIPELINES
 from nlu.places import ROOT
 from nlu.store import Store
@@ -13,6 +16,7 @@ from nlu.summary import PARTS, Group, Place, Summary
 from nlu.targets import OURS, judge
 
 PAGE = ROOT / "docs" / "nlu.md"
+README = ROOT / "README.md"
 MIB = 2**20
 NOTHING = "–"
 PLOTS = {
@@ -65,6 +69,8 @@ def write_report(results: Path, machine: str | None) -> int:
             draw(summary, places, metric, title, PAGE.with_name(name))
     PAGE.write_text(page(summary), "utf-8")
     print(PAGE)
+    if (short := readme.block(summary)) is not None:
+        README.write_text(put_between_marks(README.read_text("utf-8"), readme.NAME, short), "utf-8")
     return 0
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sqz_nlu.training.calibration import expected_calibration_error as calibration_error
+
+__all__ = ["Answer", "accuracy", "auroc", "calibration_error", "seqeval_span_f1", "span_score"]
 Span = tuple[int, int, str]  # start, end (code points), type
-BINS = 10
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,6 @@ def _tags(text: str, spans: Collection[Span]) -> list[str]:
             raise ValueError("overlapping spans")
         tags[start:end] = [f"B-{kind}"] + [f"I-{kind}"] * (end - start - 1)
     return tags
-
-
-def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = BINS) -> float:
-    """Expected calibration error: the mean gap of confidence and accuracy over bins of equal width.
-
-    Bins are open below and closed above (Guo et al., 2017, equation 3); each weighs as its answers.
-    """
-    confidence, hit = np.asarray(confidences, float), np.asarray(right, float)
-    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_of, confidence, bins) - np.bincount(bin_of, hit, bins)
-    return float(np.abs(gaps).sum() / len(confidence))
 
 
 def auroc(inside: Sequence[float], outside: Sequence[float]) -> float:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from common import put_between_marks
+
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "speed.json"
 PAGE, README = ROOT / "docs" / "speed.md", ROOT / "README.md"
 BARS, CURVES = "speed.png", "speed-growth.png"
-BEGIN, END = "<!-- speed -->", "<!-- end -->"
 Parts = Mapping[str, Any]
 
 
@@ -255,8 +257,7 @@ def readme(parts: Parts, text: str) -> str:
     """README.md with its table of speed; as it is where the parts for it or its marks are missing."""
     if not {"messages", "processes"} <= set(parts):
         return text
-    marked = re.compile(f"{re.escape(BEGIN)}\n.*?{re.escape(END)}", re.DOTALL)
-    return marked.sub(lambda _: f"{BEGIN}\n{readme_table(parts)}\n{END}", text)
+    return put_between_marks(text, "speed", readme_table(parts))
 
 
 def draw(parts: Parts) -> None:

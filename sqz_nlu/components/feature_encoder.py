@@ -17,7 +17,7 @@ from sqz_nlu._version import __version__
 from sqz_nlu.encoder import vocabulary
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import BundleError
-from sqz_nlu.runtime.archive import open_model
+from sqz_nlu.runtime.archive import model_path, open_model
 from sqz_nlu.runtime.bundle import EMBEDDED, EMBEDDED_FOLDER, MANIFEST, Bundle, read_bundle, write_bundle
 from sqz_nlu.runtime.bundle import describe as describe_manifest
 from sqz_nlu.runtime.interpreter import Interpreter
@@ -70,7 +70,7 @@ def encoder_fingerprint(options: FeaturizerOptions) -> str:
     Raises:
         EncoderError: there is no such encoder.
     """
-    path = Path(options.model).expanduser()
+    path = model_path(options.model)
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     return find_encoder(options.model, options.offline).fingerprint()
@@ -155,5 +155,5 @@ def load_encoder(options: FeaturizerOptions, folder: Path) -> Interpreter:
 
 
 def _stored_as_bundle(model: str) -> bool:
-    path = Path(model).expanduser()
+    path = model_path(model)
     return model == EMBEDDED or path.is_file() or (path / MANIFEST).is_file()

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sqz_nlu.errors import EncoderError
-from sqz_nlu.runtime.bundle import CARD, EMBEDDED, EMBEDDED_FOLDER, MANIFEST, MODEL
+from sqz_nlu.runtime.archive import model_path
+from sqz_nlu.runtime.bundle import CARD, MANIFEST, MODEL
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
@@ -100,9 +101,7 @@ def find_encoder(model: str | Path, offline: bool = False) -> EncoderSource:
         EncoderError: there is no such folder, it lacks a file, or the hub and its cache do not have it.
     """
     name = str(model)
-    if name == EMBEDDED:
-        return _inspect(name, EMBEDDED_FOLDER)
-    folder = Path(name).expanduser()
+    folder = model_path(name)
     if folder.is_dir():
         return _inspect(name, folder)
     if folder.is_file():

@@ -20,6 +20,7 @@ from sqz_nlu.encoder.model import SqueezeBertEncoder
 from sqz_nlu.encoder.quantize import EMBEDDING_LIMIT, dequantize_rows, quantize_rows
 from sqz_nlu.encoder.source import TOKENIZER_FILES, WEIGHT_FILES, EncoderSource, find_encoder
 from sqz_nlu.errors import EncoderError, SqueezeError
+from sqz_nlu.runtime.archive import model_path
 from sqz_nlu.squeeze.options import Groups
 
 _RENAMES = (
@@ -73,7 +74,7 @@ def load_teacher(name: str) -> tuple[SqueezeBertEncoder, Tokenizer]:
 def _package_folder(name: str) -> Path | None:
     """The folder of ``package/sub/folder`` where that names an installed package."""
     first, _, rest = name.partition("/")
-    if Path(name).expanduser().is_dir() or not first.isidentifier():
+    if model_path(name).is_dir() or not first.isidentifier():
         return None
     spec = importlib.util.find_spec(first)
     if spec is None or not spec.submodule_search_locations:

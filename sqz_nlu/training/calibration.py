@@ -58,22 +58,22 @@ def top_confidences(
     return top
 
 
-def expected_calibration_error(
-    confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], bins: int = 10
-) -> float:
+def expected_calibration_error(confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 10) -> float:
     """The mean gap between confidence and accuracy over equally wide bins, weighted by their size.
+
+    Bins are open below and closed above (Guo et al., 2017, equation 3).
 
     Args:
         confidences: of the predicted class, ``[examples]``.
         correct: whether the prediction was right, ``[examples]``.
         bins: number of bins over ``[0, 1]``.
+
+    Returns:
+        A share between 0 and 1; 0 without examples.
     """
-    if not len(confidences):
+    confidence, hit = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
+    if not len(confidence):
         return 0.0
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
-    gaps = [
-        abs(confidences[places == b].mean() - correct[places == b].mean()) * (places == b).mean()
-        for b in range(bins)
-        if (places == b).any()
-    ]
-    return float(sum(gaps))
+    places = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(places, confidence, bins) - np.bincount(places, hit, bins)
+    return float(np.abs(gaps).sum() / len(confidence))

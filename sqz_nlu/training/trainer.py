@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from sqz_nlu.encoder.device import choose_device
 from sqz_nlu.encoder.gptq import round_weights
 from sqz_nlu.events import EventLog
 from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature, top_confidences
-from sqz_nlu.training.dataset import Row, ordered_batches, shuffled_batches
+from sqz_nlu.training.dataset import Batch, Row, ordered_batches, shuffled_batches
 from sqz_nlu.training.evaluation import Best, MeanLosses, Scores, evaluate
 from sqz_nlu.training.fallback import FallbackThreshold, recommend_threshold
 from sqz_nlu.training.joining import join_some
@@ -176,15 +176,7 @@ class _Run:
         """Puts the encoder's weights on the grid on which they ship, by what it makes of these rows."""
         if self.options.quantization == "none":
             return
-        chosen: list[Row] = []
-        tokens = 0
-        for index in np.random.default_rng(0).permutation(len(rows)):  # they come intent by intent
-            tokens += len(rows[index].ids)
-            if chosen and tokens > _TOKENS_TO_ROUND_BY:
-                break
-            chosen.append(rows[index])
-        chosen.sort(key=lambda row: len(row.ids))
-        batches = (b.to(self.device) for b in ordered_batches(chosen, _BATCH_OF_FEATURES))
+        batches = (batch.to(self.device) for batch in rounding_batches(rows))
         round_weights(self.network.encoder, [(batch.ids, batch.mask) for batch in batches])
 
     def fit(self, rows: Sequence[Row], epochs: int, evaluated: Sequence[Row] = ()) -> None:
@@ -262,6 +254,18 @@ class _Run:
         correct = logits.argmax(-1) == intents
         result.held_out["expected_calibration_error"] = expected_calibration_error(confidences, correct)
         result.fallback = recommend_threshold(confidences, correct)
+
+
+def rounding_batches(rows: Sequence[Row]) -> Iterator[Batch]:
+    """Some of the rows, enough for `round_weights`; those of a batch are about equally long."""
+    chosen: list[Row] = []
+    tokens = 0
+    for index in np.random.default_rng(0).permutation(len(rows)):  # they come intent by intent
+        tokens += len(rows[index].ids)
+        if chosen and tokens > _TOKENS_TO_ROUND_BY:
+            break
+        chosen.append(rows[index])
+    yield from ordered_batches(sorted(chosen, key=lambda row: len(row.ids)), _BATCH_OF_FEATURES)
 
 
 def _copy_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:

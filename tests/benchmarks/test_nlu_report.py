@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from common import put_between_marks
+from nlu import readme
 from nlu.cells import Cell, cells, select
 from nlu.estimate import duration, in_words
 from nlu.measure import scores
 from nlu.pipelines import PIPELINES
 from nlu.places import PROTOCOL, Sources, States
-from nlu.report import PAGE, choose, page
+from nlu.report import PAGE, README, choose, page
 from nlu.scoring import Answer
 from nlu.store import Store, stale_because, write_json
 from nlu.summary import Summary
@@ -168,6 +170,33 @@ def test_the_committed_page_is_that_of_the_results() -> None:
     store = choose(BENCHMARKS / "results", None)
     made = page(Summary(store.records(), store.references()))
     assert made == PAGE.read_text("utf-8"), "Run python benchmarks/nlu --report"
+
+
+def test_the_readme_has_the_short_form_of_the_results() -> None:
+    store = choose(BENCHMARKS / "results", None)
+    made = readme.block(Summary(store.records(), store.references()))
+    assert made is None or f"<!-- nlu -->\n{made}\n<!-- end -->" in README.read_text("utf-8")
+
+
+def test_the_short_form_has_a_row_for_what_was_measured_of_ours() -> None:
+    pinned = {"cores": 2, "usable": 1, "OMP_NUM_THREADS": "1"}
+    ours = record("ours-int8", "hwu64/5shot", train_s=1234.0, threads=pinned)
+    made = readme.block(summary(ours, record("diet", "atis/full")))
+    assert "| hwu64, 5-shot | 90.0 | – | 80.0 | – | 1,234 s | – |" in made
+    assert "atis" not in made
+    assert "one seed, training on one core of" in made
+    seeds = [record("ours-int8", seed=seed) for seed in (7, 8)]
+    made = readme.block(summary(*seeds, record("diet")))
+    assert "one seed" not in made
+    assert "one core" not in made
+    assert readme.block(summary(record("diet"))) is None
+
+
+def test_marks_enclose_what_is_replaced() -> None:
+    page = "a\n<!-- nlu -->\nold\n<!-- end -->\nb\n<!-- speed -->\nold\n<!-- end -->\n"
+    changed = put_between_marks(page, "speed", r"new \1")
+    assert changed == r"new \1".join(page.rsplit("old", 1))
+    assert put_between_marks(changed, "other", "new") == changed
 
 
 def test_durations_come_from_records() -> None:

@@ -206,6 +206,7 @@ def test_another_embedded_encoder_and_a_damaged_bundle_are_refused(graph, tiny_b
         ({"max_sequence_length": 2}, "at least 3"),
         ({"alias": 7}, "a text or nothing"),
         ({"model": "./nowhere"}, "no encoder folder './nowhere'"),
+        ({"model": "~nobody-here/m"}, "no encoder folder '~nobody-here/m'"),
     ],
 )
 def test_bad_options_are_invalid_configurations(options: dict, message: str, graph) -> None:

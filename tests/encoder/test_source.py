@@ -78,7 +78,7 @@ def test_another_model_type_is_refused_with_the_remedy(folder: Path) -> None:
         find_encoder(folder).read_config()
 
 
-@pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "a/b/c", "nothing"])
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "a/b/c", "nothing", "~nobody-here/model"])
 def test_a_missing_folder_is_said_so(name: str) -> None:
     with pytest.raises(EncoderError, match=f"no encoder folder '{name}'"):
         find_encoder(name)
