@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from sqz_nlu.encoder.device import choose_device
 from sqz_nlu.encoder.gptq import round_weights
+from sqz_nlu.errors import OptionError
 from sqz_nlu.events import EventLog
 from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature, top_confidences
 from sqz_nlu.training.dataset import Batch, Row, ordered_batches, shuffled_batches
@@ -83,7 +85,7 @@ def train(
             head as logistic regression on the encoder as it is.
 
     Raises:
-        OptionError: the device is not there.
+        OptionError: the device is not there, or learning rates are so high that losses became infinite.
     """
     device = choose_device(options.device)
     with private_randomness(options.random_seed, device) as seed:
@@ -232,10 +234,20 @@ class _Run:
                 self.events.write("train", {**_named(values, {}), **self._rates()}, self.schedule.step)
         self.epoch += 1
         figures = _named(means.result(), scores.result())
+        self._check(figures)
         step = self.schedule.step if self.by_batch else self.epoch
         self.events.write("train", figures if self.by_batch else {**figures, **self._rates()}, step)
         self.bar.update()
         self.bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()})
+
+    def _check(self, figures: dict[str, float]) -> None:
+        if all(map(math.isfinite, figures.values())):
+            return
+        raise OptionError(
+            f"Training went astray in epoch {self.epoch}: {shown(figures)}. The learning rates are "
+            f"{self.plan.learning_rate:g} (learning_rate) and {self.options.head_learning_rate:g} "
+            "(head_learning_rate); expected ones with which losses stay finite. Lower them, or leave them out."
+        )
 
     def _rates(self) -> dict[str, float]:
         return {f"learning_rate/{name}": rate for name, rate in self.schedule.rates().items()}

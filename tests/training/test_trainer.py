@@ -180,6 +180,15 @@ def test_with_few_intents_alone_the_encoder_ends_half_way(network, monkeypatch) 
         assert torch.allclose(now[name], (before[name] + trained[name]) / 2, atol=1e-7)
 
 
+def test_rates_that_are_too_high_are_named(network) -> None:
+    joint, rows = network
+    options = TrainingOptions(epochs=4, device="cpu", learning_rate=1e6, head_learning_rate=1e30)
+    with pytest.raises(
+        OptionError, match=r"astray in epoch \d.*loss nan.* 1e\+06 \(learning_rate\) and 1e\+30"
+    ):
+        trainer.train(joint, rows, options)
+
+
 @pytest.mark.parametrize("few", [True, False])
 @pytest.mark.parametrize("quantization", ["auto", "none"])
 def test_weights_end_on_the_grid_on_which_they_ship(
