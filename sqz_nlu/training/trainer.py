@@ -246,7 +246,7 @@ class _Run:
         raise OptionError(
             f"Training went astray in epoch {self.epoch}: {shown(figures)}. The learning rates are "
             f"{self.plan.learning_rate:g} (learning_rate) and {self.options.head_learning_rate:g} "
-            "(head_learning_rate); expected ones with which losses stay finite. Lower them, or leave them out."
+            "(head_learning_rate); expected ones with which losses stay finite. Lower or remove them."
         )
 
     def _rates(self) -> dict[str, float]:
