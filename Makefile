@@ -145,9 +145,6 @@ bench-speed: env ## Measure speed beside BERT, DIET, transformers and the machin
 	@$(PYTHON) benchmarks/speed $(if $(ONLY),--only $(ONLY)) $(if $(DATA),--data "$(DATA)")
 	@$(PYTHON) benchmarks/speed/page.py
 
-bench-parse: env ## Measure the time of one message, beside Rasa's default pipeline
-	@$(PYTHON) benchmarks/parse_latency.py
-
 bench-board: train-bot ## Measure memory, load time and latency by threads: MODEL=BUNDLE for another model
 	@$(PYTHON) benchmarks/small_board.py --model "$(or $(MODEL),$(BOT_MODEL))"
 

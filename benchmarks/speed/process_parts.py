@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import graphs
+import bot_models
 import numpy as np
 import rasa_default
 from measure import Call, in_turns, ratio
@@ -50,30 +49,14 @@ print(json.dumps({**times, "resident_mib": resident / 1024}))
 """
 
 
-def archives() -> dict[str, Path]:
-    """Our pipeline and Rasa's default one, trained once on the example bot's data; kept in build/speed."""
-    import parse_latency
-
-    found: dict[str, Path] = {}
-    for name, config in (("ours", parse_latency.OURS), ("diet", parse_latency.DIET)):
-        found[name] = graphs.CACHE / f"{name}.tar.gz"
-        if not found[name].is_file():
-            shutil.rmtree(graphs.CACHE / name, ignore_errors=True)
-            graphs.CACHE.mkdir(parents=True, exist_ok=True)
-            shutil.move(parse_latency.train(graphs.CACHE / name, config), found[name])
-    return found
-
-
 def messages(seconds: float) -> dict[str, Any]:
     """One message of ten words: the graph alone, text to JSON, our pipeline in Rasa, Rasa's default one."""
-    import parse_latency
     from rasa.core.agent import Agent
 
     from sqz_nlu import Interpreter
 
     rasa_default.silence_structlog()
-    texts = parse_latency.TEXTS
-    paths = archives()
+    texts, paths = bot_models.TEXTS, bot_models.archives()
     interpreter = Interpreter.load(paths["ours"])
     ids = {text: np.array([interpreter._text.encode(text).ids], np.int32) for text in texts}
     agents = {name: Agent.load(str(path)) for name, path in paths.items()}
@@ -102,7 +85,7 @@ def messages(seconds: float) -> dict[str, Any]:
 
 def processes(_seconds: float) -> dict[str, Any]:
     """Import, load and resident memory, each in fresh processes in turns; medians of five."""
-    paths = archives()
+    paths = bot_models.archives()
     programs = {
         "runtime_embedded": (_RUNTIME, "embedded"),
         "runtime_model": (_RUNTIME, str(paths["ours"])),
