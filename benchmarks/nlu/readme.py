@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from nlu.summary import PARTS, Place, Summary
+from collections.abc import Sequence
+
+from nlu.summary import PARTS, Group, Place, Summary
 from nlu.targets import DIET, OURS
 
 NAME = "nlu"  # of the marks in README.md
 NOTHING = "–"
-HEAD = """| test messages understood, % | ours | DIET | entities, F1: ours | DIET | training: ours | DIET |
+EXAMPLES = {"5shot": "5 examples an intent", "10shot": "10 examples an intent", "full": "all examples"}
+HEAD = """| trained on | intents, %: ours | DIET | entities, F1 %: ours | DIET | training: ours | DIET |
 |---|---:|---:|---:|---:|---:|---:|"""
 TAIL = """
 ![Intent accuracy against the time of one message; the area of a circle is the size of the
 model](docs/nlu-intents.png)
 
-Trained and asked through Rasa with default options (`make bench-nlu`); {seeds}training on {processor}. All
-pipelines, calibration, sizes and times: [docs/nlu.md](docs/nlu.md)."""
+Trained and asked through Rasa, with default options (`make bench-nlu`);
+{how}.
+All pipelines, calibration, sizes and times: [docs/nlu.md](docs/nlu.md)."""
 
 
 def block(summary: Summary) -> str | None:
@@ -23,20 +27,24 @@ def block(summary: Summary) -> str | None:
     if not places:
         return None
     groups = [group for place in places for name in (OURS, DIET) if (group := summary.group(place, name))]
-    processor = ", ".join(
-        sorted({r["machine"]["processor"].split(",")[0] for g in groups for r in g.records})
+    return "\n".join([HEAD, *(_row(summary, place) for place in places), TAIL.format(how=_how(groups))])
+
+
+def _how(groups: Sequence[Group]) -> str:
+    """How it was measured, as far as a reader must know."""
+    records = [record for group in groups for record in group.records]
+    processors = sorted({record["machine"]["processor"].split(",")[0] for record in records})
+    one_core = {record["threads"]["usable"] for record in records} == {1}
+    facts = (
+        "one seed" if len(records) == len(groups) else "",
+        f"on {'one core of ' if one_core else ''}{' and '.join(processors)}",
+        "beside other work" if any(group.beside_other_work for group in groups) else "",
     )
-    single = all(len(group.records) == 1 for group in groups)
-    threads = {record["threads"]["usable"] for group in groups for record in group.records}
-    where = f"one core of {processor}" if threads == {1} else processor
-    seeds = "one seed, " if single else ""
-    return "\n".join(
-        [HEAD, *(_row(summary, place) for place in places), TAIL.format(seeds=seeds, processor=where)]
-    )
+    return ", ".join(filter(None, facts))
 
 
 def _row(summary: Summary, place: Place) -> str:
-    cells = [f"{place[0]}, {PARTS[place[1]]}"]
+    cells = [f"{place[0]}, {EXAMPLES.get(place[1], PARTS[place[1]])}"]
     for metric, form, scale in (
         ("intent_accuracy", "{:.1f}", 100),
         ("span_f1", "{:.1f}", 100),

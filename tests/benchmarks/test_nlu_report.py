@@ -180,15 +180,17 @@ def test_the_readme_has_the_short_form_of_the_results() -> None:
 
 def test_the_short_form_has_a_row_for_what_was_measured_of_ours() -> None:
     pinned = {"cores": 2, "usable": 1, "OMP_NUM_THREADS": "1"}
-    ours = record("ours-int8", "hwu64/5shot", train_s=1234.0, threads=pinned)
+    ours = record("ours-int8", "hwu64/5shot", span_f1=0.8, train_s=1234.0, threads=pinned)
     made = readme.block(summary(ours, record("diet", "atis/full")))
-    assert "| hwu64, 5-shot | 90.0 | – | 80.0 | – | 1,234 s | – |" in made
+    assert "| hwu64, 5 examples an intent | 90.0 | – | 80.0 | – | 1,234 s | – |" in made
     assert "atis" not in made
-    assert "one seed, training on one core of" in made
+    assert "; one seed, on one core of" in made
+    assert "beside other work" in made
     seeds = [record("ours-int8", seed=seed) for seed in (7, 8)]
     made = readme.block(summary(*seeds, record("diet")))
     assert "one seed" not in made
     assert "one core" not in made
+    assert "beside" not in made
     assert readme.block(summary(record("diet"))) is None
 
 
