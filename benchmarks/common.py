@@ -13,6 +13,15 @@ from typing import Any
 # What decides how fast 8-bit products are, as the kernel names it.
 _INSTRUCTIONS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 RESULTS = Path(__file__).parent / "results"
+# The messages that are timed, of ten words each.
+TEXTS = (
+    "could you please turn on the lights in the kitchen",
+    "play some relaxing jazz music in the living room please",
+    "set a timer for twenty five minutes for the pasta",
+    "add two bottles of oat milk to the shopping list",
+    "what is the weather going to be in oslo tomorrow",
+)
+assert all(len(text.split()) == 10 for text in TEXTS)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -27,16 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import write_result
+from common import TEXTS, write_result
 
 MODEL = Path(__file__).parent.parent / "example_bot" / "models" / "example-bot.tar.gz"
-TEXTS = (
-    "could you please turn on the lights in the kitchen",
-    "play some relaxing jazz music in the living room please",
-    "set a timer for twenty five minutes for the pasta",
-    "add two bottles of oat milk to the shopping list",
-    "what is the weather going to be in oslo tomorrow",
-)
 REST_SECONDS = 3.0  # the server closes connections that rest for five
 LIMIT_MS = 100.0
 FIRST_RATE, GROWTH, HALVINGS = 50.0, 1.5, 3

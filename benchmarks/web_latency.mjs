@@ -1,5 +1,5 @@
 // The time of one message in JavaScript: the bundle on onnxruntime-web (WebAssembly, one thread) in Node, one text at a
-// time, the texts of speed/bot_models.py in turn.
+// time, the texts of common.py in turn.
 //
 //     node benchmarks/web_latency.mjs BUNDLE [OUT.json]
 

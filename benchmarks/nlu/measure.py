@@ -27,6 +27,7 @@ from nlu.data import Material, Row, write_training_file
 from nlu.pipelines import FIRST_SEED, PIPELINES, reference_steps
 from nlu.places import Sources
 from nlu.store import write_json
+from sqz_nlu.training.calibration import expected_calibration_error
 
 SAME = 1e-9
 WARM_UP = 10  # parses before those that count
@@ -201,7 +202,7 @@ def scores(
     confidences = [answer.confidence for answer in answers]
     figures: dict[str, Any] = {
         "intent_accuracy": scoring.accuracy(right),
-        "ece": scoring.calibration_error(confidences, right),
+        "ece": expected_calibration_error(confidences, right),
     }
     gold = [{(start, end, kind) for start, end, kind, *_ in row["entities"]} for row in test]
     if entities and any(gold):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nlu.summary import PARTS, Group, Place, Summary
+from nlu.summary import NOTHING, PARTS, Group, Place, Summary
 from nlu.targets import DIET, OURS
 
 NAME = "nlu"  # of the marks in README.md
-NOTHING = "–"
 EXAMPLES = {"5shot": "5 examples an intent", "10shot": "10 examples an intent", "full": "all examples"}
 HEAD = """| trained on | intents, %: ours | DIET | entities, F1 %: ours | DIET | training: ours | DIET |
 |---|---:|---:|---:|---:|---:|---:|"""

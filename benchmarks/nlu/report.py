@@ -12,13 +12,12 @@ from nlu import readme
 from nlu.pipelines import PIPELINES
 from nlu.places import ROOT
 from nlu.store import Store
-from nlu.summary import PARTS, Group, Place, Summary
+from nlu.summary import NOTHING, PARTS, Group, Place, Summary
 from nlu.targets import OURS, judge
 
 PAGE = ROOT / "docs" / "nlu.md"
 README = ROOT / "README.md"
 MIB = 2**20
-NOTHING = "–"
 PLOTS = {
     "nlu-intents.png": ("intent_accuracy", "Intent accuracy against the time of one message"),
     "nlu-entities.png": ("span_f1", "Span F1 against the time of one message"),

@@ -1,4 +1,4 @@
-"""What answers are worth: intent accuracy, span F1, calibration error, AUROC. All shares, 0 to 1."""
+"""What answers are worth: intent accuracy, span F1, AUROC. All shares, 0 to 1."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sqz_nlu.training.calibration import expected_calibration_error as calibration_error
-
-__all__ = ["Answer", "accuracy", "auroc", "calibration_error", "seqeval_span_f1", "span_score"]
 Span = tuple[int, int, str]  # start, end (code points), type
 
 

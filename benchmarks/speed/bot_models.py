@@ -14,14 +14,6 @@ import rasa_default
 import yaml
 
 DATA = Path(__file__).parents[2] / "data" / "train"
-TEXTS = (
-    "could you please turn on the lights in the kitchen",
-    "play some relaxing jazz music in the living room please",
-    "set a timer for twenty five minutes for the pasta",
-    "add two bottles of oat milk to the shopping list",
-    "what is the weather going to be in oslo tomorrow",
-)
-assert all(len(text.split()) == 10 for text in TEXTS)
 
 PIPELINES: dict[str, rasa_default.Steps] = {
     "ours": [

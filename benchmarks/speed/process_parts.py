@@ -13,6 +13,7 @@ from typing import Any
 import bot_models
 import numpy as np
 import rasa_default
+from common import TEXTS
 from measure import Call, in_turns, ratio
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -56,7 +57,7 @@ def messages(seconds: float) -> dict[str, Any]:
     from sqz_nlu import Interpreter
 
     rasa_default.silence_structlog()
-    texts, paths = bot_models.TEXTS, bot_models.archives()
+    texts, paths = TEXTS, bot_models.archives()
     interpreter = Interpreter.load(paths["ours"])
     ids = {text: np.array([interpreter._text.encode(text).ids], np.int32) for text in texts}
     agents = {name: Agent.load(str(path)) for name, path in paths.items()}

@@ -6,9 +6,11 @@ import itertools
 
 import numpy as np
 import pytest
-from nlu.scoring import accuracy, auroc, calibration_error, seqeval_span_f1, span_score
+from nlu.scoring import accuracy, auroc, seqeval_span_f1, span_score
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score
+
+from sqz_nlu.training.calibration import expected_calibration_error
 
 ROOM, DEVICE = (0, 7, "room"), (8, 14, "device")
 
@@ -63,15 +65,19 @@ def test_seqeval_is_not_asked_about_overlapping_spans() -> None:
 
 def test_calibration_error_by_hand() -> None:
     # bin (0.9, 1]: confidence 0.95 twice, half right; bin (0.5, 0.6]: 0.6 once, right
-    assert calibration_error([0.95, 0.95, 0.6], [True, False, True]) == pytest.approx((0.9 + 0.4) / 3)
+    assert expected_calibration_error([0.95, 0.95, 0.6], [True, False, True]) == pytest.approx(
+        (0.9 + 0.4) / 3
+    )
 
 
 def test_calibration_errors_edges() -> None:
-    assert calibration_error([1.0, 1.0], [True, True]) == 0
-    assert calibration_error([0.0], [False]) == 0
-    assert calibration_error([0.0], [True]) == 1
+    assert expected_calibration_error([1.0, 1.0], [True, True]) == 0
+    assert expected_calibration_error([0.0], [False]) == 0
+    assert expected_calibration_error([0.0], [True]) == 1
     # 0.5 closes its bin: it is averaged with 0.45, not with 0.55
-    assert calibration_error([0.45, 0.5, 0.55], [True, False, False]) == pytest.approx((0.05 + 0.55) / 3)
+    assert expected_calibration_error([0.45, 0.5, 0.55], [True, False, False]) == pytest.approx(
+        (0.05 + 0.55) / 3
+    )
 
 
 def test_calibration_error_is_that_of_sklearns_curve() -> None:
@@ -81,7 +87,7 @@ def test_calibration_error_is_that_of_sklearns_curve() -> None:
     accuracies, means = calibration_curve(right, confidence, n_bins=10, strategy="uniform")
     counts = np.histogram(confidence, bins=10, range=(0, 1))[0]
     expected = np.sum(np.abs(accuracies - means) * counts[counts > 0]) / 2000
-    assert calibration_error(confidence, right) == pytest.approx(expected)
+    assert expected_calibration_error(confidence, right) == pytest.approx(expected)
     assert expected > 0.05
 
 
