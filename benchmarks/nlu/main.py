@@ -1,11 +1,12 @@
-"""Trains and scores pipelines of Rasa side by side, resumable cell by cell.
+"""Trains and scores pipelines of Rasa side by side; may be interrupted at any time.
 
     python benchmarks/nlu --data DIR [--bots DIR] [--only PIPELINE/DATASET/PART/SEED ...]
     python benchmarks/nlu --report
 
 A cell is one training of a pipeline on a part of a data set, with its scores. Each runs in a process of its
 own and leaves a file when it ends; what was measured with this code, these packages and these data is not
-measured again. The report (docs/nlu.md with its plots) is made from the files.
+measured again, and a training of DIET goes on where it was. The report (docs/nlu.md with its plots) is made
+from the files.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from nlu.estimate import duration, in_words
 from nlu.measure import REFERENCE_PLACE, Order, carry_out, reference_order
 from nlu.pipelines import EMBEDDED, TEACHER
 from nlu.places import Sources, States, commit
-from nlu.store import Store, stale_because
+from nlu.store import Store, run_name, stale_because
 from nlu.summary import was_busy
 
 QUIET = {
@@ -50,7 +51,7 @@ class Run:
     def __init__(self, sources: Sources, store: Store, logs: Path) -> None:
         self.sources, self.store, self.logs = sources, store, logs
         self.states = States(sources)
-        self.name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self.name = run_name(time.time())
         self.facts: dict[str, Any] = {"run": self.name, "commit": commit(), "machine": machine()}
 
     def pending(self, wanted: Sequence[Cell], keep_stale: bool, retime: bool) -> list[Cell]:
@@ -75,15 +76,18 @@ class Run:
     def reference(self) -> bool:
         """Measures the reference cell; whether it came about."""
         _say(f"reference: a short training of DIET on {'/'.join(REFERENCE_PLACE)}")
-        path = self.store.reference_path(self.name)
-        return self._process(reference_order(self.sources, path, self.facts), "reference")
+        path, kept = self.store.reference_path(self.name), self.logs / f"reference-{self.name}.kept"
+        return self._process(reference_order(self.sources, path, kept, self.facts), "reference")
 
     def measure(self, cell: Cell) -> bool:
         """Measures a cell; whether it came about."""
         facts = {**self.facts, "key": self.states.key(cell)}
         out = str(self.store.folder / cell.file)
-        order = Order(cell.pipeline, cell.dataset, cell.part, cell.seed, self.sources.to_dict(), out, facts)
-        return self._process(order, cell.file.removesuffix(".json"))
+        name = cell.file.removesuffix(".json")
+        kept = str(self.logs / f"{name}.kept")
+        sources = self.sources.to_dict()
+        order = Order(cell.pipeline, cell.dataset, cell.part, cell.seed, sources, out, kept, facts)
+        return self._process(order, name)
 
     def seconds(self, cells: Sequence[Cell]) -> list[float | None]:
         """About how long each of the cells takes."""

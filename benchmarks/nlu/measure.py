@@ -26,6 +26,7 @@ from nlu import scoring
 from nlu.data import Material, Row, write_training_file
 from nlu.pipelines import FIRST_SEED, PIPELINES, reference_steps
 from nlu.places import Sources
+from nlu.resume import Kept
 from nlu.store import write_json
 from sqz_nlu.training.calibration import expected_calibration_error
 
@@ -48,6 +49,7 @@ class Order:
         seed: of the training.
         sources: where data, bots, encoder and teacher are.
         out: the file to write.
+        kept: a folder for what is kept of a training of a TensorFlow model that is interrupted.
         facts: what the result says besides.
     """
 
@@ -57,6 +59,7 @@ class Order:
     seed: int
     sources: dict[str, Any]
     out: str
+    kept: str
     facts: dict[str, Any]
 
     def to_json(self) -> str:
@@ -84,7 +87,8 @@ def carry_out(text: str) -> None:
     material = sources.material(order.dataset, order.part)
     if order.pipeline == REFERENCE:
         material = dataclasses.replace(material, test=material.test[:REFERENCE_TEXTS])
-    figures = train_and_ask(steps, material, imports, entities)
+    kept = Kept(Path(order.kept), {"order": order.pipeline, **order.facts.get("key", {})})
+    figures = train_and_ask(steps, material, kept, imports, entities)
     figures["model_bytes"] = figures["archive_bytes"] + outside
     result = {
         "pipeline": order.pipeline,
@@ -103,6 +107,7 @@ def carry_out(text: str) -> None:
         "wall_s": round(time.perf_counter() - started, 1),
     }
     write_json(Path(order.out), result)
+    kept.forget()
 
 
 def _end_with_parent() -> None:
@@ -117,11 +122,20 @@ def _rounded(load: Sequence[float]) -> list[float]:
 
 
 def train_and_ask(
-    steps: rasa_default.Steps, material: Material, imports: Sequence[str] = (), entities: bool = True
+    steps: rasa_default.Steps,
+    material: Material,
+    kept: Kept,
+    imports: Sequence[str] = (),
+    entities: bool = True,
 ) -> dict[str, Any]:
     """Trains with Rasa, loads the archive with Rasa, asks one text after the other.
 
-    ``entities`` says whether they are scored.
+    Args:
+        steps: the pipeline.
+        material: what it learns from and is asked.
+        kept: of an earlier training that was interrupted, and where this one is kept.
+        imports: modules that are loaded before the clock starts.
+        entities: whether they are scored.
     """
     warnings.simplefilter("ignore")
     for name in imports:
@@ -129,24 +143,25 @@ def train_and_ask(
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"RASA_CACHE_DIRECTORY": f"{folder}/cache", "RASA_MAX_CACHE_SIZE": "0"}
         learned = write_training_file(material, Path(folder) / "nlu.yml")
-        figures = _train(Path(folder), steps)
+        figures = _train(Path(folder), steps, kept)
         figures |= {"examples": len(material.train), "learned": learned, "asked": len(material.test)}
         return figures | _ask_and_score(Path(folder) / "models", material, entities)
 
 
-def _train(folder: Path, steps: rasa_default.Steps) -> dict[str, Any]:
+def _train(folder: Path, steps: rasa_default.Steps, kept: Kept) -> dict[str, Any]:
     from rasa.model_training import train_nlu
 
     config = {"recipe": "default.v1", "assistant_id": "bench", "language": "en", "pipeline": steps}
     (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
-    started, cpu = time.perf_counter(), time.process_time()
-    archive = train_nlu(str(folder / "config.yml"), str(folder / "nlu.yml"), str(folder / "models"))
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    with kept.training():
+        archive = train_nlu(str(folder / "config.yml"), str(folder / "nlu.yml"), str(folder / "models"))
+        seconds, cpu = kept.times()
     if archive is None:
         raise RuntimeError("Rasa trained nothing; its log is above.")
     return {
         "train_s": round(seconds, 2),
         "train_cpu_s": round(cpu, 2),
+        "train_pieces": kept.pieces,
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "archive_bytes": Path(archive).stat().st_size,
         **_bundle_facts(Path(archive)),
@@ -219,7 +234,7 @@ def scores(
     return {name: None if value is None else round(value, 5) for name, value in figures.items()}
 
 
-def reference_order(sources: Sources, out: Path, facts: dict[str, Any]) -> Order:
+def reference_order(sources: Sources, out: Path, kept: Path, facts: dict[str, Any]) -> Order:
     """The small cell that every run measures again."""
     dataset, part = REFERENCE_PLACE
-    return Order(REFERENCE, dataset, part, FIRST_SEED, sources.to_dict(), str(out), facts)
+    return Order(REFERENCE, dataset, part, FIRST_SEED, sources.to_dict(), str(out), str(kept), facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from common import RESULTS, machine
 from nlu.cells import Cell
 
 Record = dict[str, Any]
+LONGEST_RUN_S = 2 * 86_400
 
 
 def write_json(path: Path, content: Record) -> None:
@@ -25,6 +27,11 @@ def write_json(path: Path, content: Record) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def run_name(moment: float) -> str:
+    """A name for a run that began then, in seconds since the epoch; the names' order is that of time."""
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
 
 
 def machine_name(processor: str) -> str:
@@ -66,10 +73,12 @@ class Store:
         }
 
     def forget_unused_references(self) -> None:
-        """Removes the reference cells of runs none of whose results is left."""
+        """Removes the reference cells of runs none of whose results is left, unless they may be under way."""
         used = {record["run"] for record in self.records()}
+        recent = run_name(time.time() - LONGEST_RUN_S)
         for run in set(self.references()) - used:
-            self.reference_path(run).unlink()
+            if run < recent:
+                self.reference_path(run).unlink()
 
 
 def stale_because(record: Record, key: dict[str, Any]) -> str | None:

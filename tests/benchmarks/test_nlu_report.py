@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from nlu.pipelines import PIPELINES
 from nlu.places import PROTOCOL, Sources, States
 from nlu.report import PAGE, README, choose, page
 from nlu.scoring import Answer
-from nlu.store import Store, stale_because, write_json
+from nlu.store import Store, run_name, stale_because, write_json
 from nlu.summary import Summary
 from nlu.targets import judge
 
@@ -223,8 +224,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_references_are_kept_as_long_as_a_cell_needs_them(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    write_json(tmp_path / Cell("diet", "hwu64", "full", 7).file, record("diet"))
-    for run in ("r1", "r2"):
+    used, unused, under_way = "20200101T000000Z", "20200102T000000Z", run_name(time.time())
+    write_json(tmp_path / Cell("diet", "hwu64", "full", 7).file, record("diet", run=used))
+    for run in (used, unused, under_way):
         write_json(store.reference_path(run), {"train_s": 1.0})
     store.forget_unused_references()
-    assert set(store.references()) == {"r1"}
+    assert set(store.references()) == {used, under_way}

@@ -16,6 +16,7 @@ from nlu.main import Run, parser, run
 from nlu.measure import Order, train_and_ask
 from nlu.pipelines import PIPELINES
 from nlu.places import Sources
+from nlu.resume import Kept
 from nlu.store import write_json
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "nlu"
@@ -66,7 +67,8 @@ def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("as_it_was")
 def test_a_cell_has_all_figures_and_no_texts(data: Path, tiny_encoder) -> None:
     material = Sources(str(data), None, str(tiny_encoder), "").material("hwu64", "5shot")
-    figures = train_and_ask(PIPELINES["ours-int8"].steps(7, str(tiny_encoder), ""), material)
+    kept = Kept(data.parent / "kept", {})
+    figures = train_and_ask(PIPELINES["ours-int8"].steps(7, str(tiny_encoder), ""), material, kept)
     check({**figures, "model_bytes": figures["archive_bytes"]}, data)
 
 
