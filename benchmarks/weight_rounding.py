@@ -32,7 +32,7 @@ from sqz_nlu.encoder.load import load_encoder, load_tokenizer
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training import trainer
-from sqz_nlu.training.dataset import Row, encode_examples, ordered_batches
+from sqz_nlu.training.dataset import Row, encode_examples, ordered_batches, rounding_batches
 from sqz_nlu.training.examples import label_space
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
@@ -90,7 +90,7 @@ def measure(data: Path, cell: str) -> dict[str, Any]:
     nearest.encoder.set_rounding(True)
     note("nearest", nearest)
     started = time.perf_counter()
-    round_weights(gptq.encoder, [(b.ids, b.mask) for b in trainer.rounding_batches(rows)])
+    round_weights(gptq.encoder, [(b.ids, b.mask) for b in rounding_batches(rows)])
     seconds = time.perf_counter() - started
     note("gptq", gptq)
     round_weight = model.round_weight

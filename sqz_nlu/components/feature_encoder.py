@@ -156,4 +156,4 @@ def load_encoder(options: FeaturizerOptions, folder: Path) -> Interpreter:
 
 def _stored_as_bundle(model: str) -> bool:
     path = model_path(model)
-    return model == EMBEDDED or path.is_file() or (path / MANIFEST).is_file()
+    return path.is_file() or (path / MANIFEST).is_file()

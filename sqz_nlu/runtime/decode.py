@@ -6,6 +6,7 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from sqz_nlu.runtime.results import NO_INTENT, Entity, Intent, Span
 
 Floats = npt.NDArray[np.float64]
 _IMPOSSIBLE = -1e30
+_FEW = (
+    256  # up to here lists are faster: between texts each call of numpy costs as much as some dozen numbers
+)
 
 
 @dataclass(frozen=True)
@@ -53,23 +57,36 @@ def rank_intents(
     """
     if not intents:
         return NO_INTENT, ()
-    scores: Floats = np.asarray(logits, np.float64) / temperature
-    weights = np.exp(scores - scores.max())
-    order = _falling(scores, ranking_length or len(scores))
-    kept = weights[order]
-    kept /= kept.sum() if renormalize else weights.sum()
-    ranking = tuple(map(Intent, map(intents.__getitem__, order.tolist()), kept.tolist()))
+    scores = np.asarray(logits, np.float64)
+    length = min(ranking_length or len(scores), len(scores))
+    rank = _rank_few if len(scores) <= _FEW else _rank_many
+    order, weights, total = rank(scores, length, temperature)
+    if renormalize:
+        total = sum(weights)
+    ranking = tuple(
+        Intent(intents[index], weight / total) for index, weight in zip(order, weights, strict=True)
+    )
     return ranking[0], ranking
 
 
-def _falling(scores: Floats, length: int) -> npt.NDArray[np.intp]:
-    """The places of the ``length`` highest scores in falling order, of equal ones the first."""
-    if length >= len(scores):
-        return np.argsort(-scores, kind="stable")
+def _rank_few(scores: Floats, length: int, temperature: float) -> tuple[list[int], list[float], float]:
+    """The places of the ``length`` highest scores in falling order, of equal ones the first; their
+    exponentials over the highest's, and the sum of all.
+    """
+    values = scores.tolist()
+    order = sorted(range(len(values)), key=values.__getitem__, reverse=True)
+    top = values[order[0]]
+    weights = [math.exp((values[index] - top) / temperature) for index in order]
+    return order[:length], weights[:length], sum(weights)
+
+
+def _rank_many(scores: Floats, length: int, temperature: float) -> tuple[list[int], list[float], float]:
+    """As `_rank_few`, in arrays, and without sorting what is not asked for."""
     last = len(scores) - length
     candidates = np.flatnonzero(scores >= np.partition(scores, last)[last])
-    order: npt.NDArray[np.intp] = candidates[np.argsort(-scores[candidates], kind="stable")]
-    return order[:length]
+    order = candidates[np.argsort(-scores[candidates], kind="stable")][:length]
+    weights = np.exp((scores - scores[order[0]]) / temperature)
+    return order.tolist(), weights[order].tolist(), float(weights.sum())
 
 
 def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
@@ -91,12 +108,13 @@ def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
     Returns:
         Spans in order; they do not overlap.
     """
-    scores: Floats = np.asarray(logits, np.float64)
+    scores = np.asarray(logits)
     if not len(scores) or not entities:
         return []
     path = _greedy(scores, entities)
     if path is None:  # a constant for each word, such as that of its softmax, does not change the best path
-        outside, *blocks = np.split(scores, [1 + entities * k for k in range(4)], axis=1)
+        exact: Floats = scores.astype(np.float64)
+        outside, *blocks = np.split(exact, [1 + entities * k for k in range(4)], axis=1)
         begin, inner, last, unit = blocks
         path = _viterbi(outside[:, 0], begin, inner, last, unit)
     spans, first = [], 0
@@ -104,13 +122,20 @@ def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
         if kind in "BU":
             first = word
         if kind in "LU":
-            weights = np.exp(log_softmax(scores[first : word + 1]))
-            of_type = weights[:, entity + 1 :: entities].sum(1)  # B, I, L and U
-            spans.append(TaggedSpan(first, word, entity, min(float(of_type.min()), 1.0)))
+            rows = scores[first : word + 1].tolist()
+            confidence = min(_share(row, slice(entity + 1, None, entities)) for row in rows)  # B, I, L and U
+            spans.append(TaggedSpan(first, word, entity, confidence))
     return spans
 
 
-def _greedy(scores: Floats, entities: int) -> list[tuple[str, int]] | None:
+def _share(logits: list[float], of: slice) -> float:
+    """The probability of some of the classes."""
+    top = max(logits)
+    weights = [math.exp(value - top) for value in logits]
+    return min(sum(weights[of]) / sum(weights), 1.0)
+
+
+def _greedy(scores: npt.NDArray[np.floating[Any]], entities: int) -> list[tuple[str, int]] | None:
     """The likeliest tag of each word as prefix and type; ``None`` if they break BILOU's grammar."""
     tags = scores.argmax(1).tolist()
     if not any(tags):
@@ -168,10 +193,10 @@ def decode_plain(logits: npt.ArrayLike) -> list[TaggedSpan]:
     Args:
         logits: ``[words, 1 + entities]``.
     """
-    scores = np.exp(log_softmax(logits))
+    scores = np.asarray(logits)
     words = [
-        TaggedSpan(word, word, int(tag) - 1, float(scores[word, tag]))
-        for word, tag in enumerate(scores.argmax(-1) if len(scores) else [])
+        TaggedSpan(word, word, tag - 1, _share(scores[word].tolist(), slice(tag, tag + 1)))
+        for word, tag in enumerate(scores.argmax(-1).tolist() if len(scores) else [])
         if tag
     ]
     return merge_touching(words, ())
@@ -236,7 +261,7 @@ class EntityDecoder:
         labels = self.labels
         if not labels.entities or not words:
             return ()
-        values = np.asarray(logits, np.float64)
+        values = np.asarray(logits)
         tags, roles = self._columns
         if labels.bilou:
             spans = decode_bilou(values[:, :tags], len(labels.entities))
@@ -266,7 +291,7 @@ class EntityDecoder:
 
 
 def _classify(
-    logits: Floats, classes: tuple[str | None, ...], seen: tuple[str | None, ...] | None
+    logits: npt.ArrayLike, classes: tuple[str | None, ...], seen: tuple[str | None, ...] | None
 ) -> tuple[str | None, float | None]:
     """The role or group of a span: the class, among those its type was seen with, of highest mean
     log-probability over the span's words; ``(None, None)`` when that is "none".
@@ -276,7 +301,10 @@ def _classify(
     allowed = [index for index, name in enumerate(classes) if name in seen]
     if not allowed:
         return None, None
-    scores = log_softmax(log_softmax(logits).mean(0)[allowed])
-    best = int(scores.argmax())
+    rows = np.asarray(logits).tolist()
+    scores = [
+        sum(row[index] for row in rows) / len(rows) for index in allowed
+    ]  # each word's constant drops out
+    best = max(range(len(scores)), key=scores.__getitem__)
     name = classes[allowed[best]]
-    return (None, None) if name is None else (name, math.exp(scores[best]))
+    return (None, None) if name is None else (name, _share(scores, slice(best, best + 1)))

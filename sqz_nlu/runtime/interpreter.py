@@ -267,7 +267,7 @@ class Interpreter:
     ) -> ParseResult:
         config = self.config
         intent_logits = outputs.get(INTENT_LOGITS)
-        word_logits = outputs[WORD_LOGITS][encoded.first_tokens] if WORD_LOGITS in outputs else None
+        word_logits = outputs[WORD_LOGITS].take(encoded.first_tokens, 0) if WORD_LOGITS in outputs else None
         if config.patterns and self._patterns:
             matches = self._patterns.find(text, encoded.words)
             intent_logits, word_logits = config.patterns.add(matches, intent_logits, word_logits)

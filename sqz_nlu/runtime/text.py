@@ -61,6 +61,8 @@ class TextEncoder:
 
 def _encodable(text: str) -> str:
     """Replaces lone surrogates, which no UTF-8 library takes, one for one (offsets keep)."""
+    if text.isascii():
+        return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -72,17 +74,20 @@ def _read(encoding: Encoding, text: str) -> EncodedText:
     words: list[Span] = []
     first_tokens: list[int] = []
     previous = None
+    spaced = False
     spans = encoding.offsets
-    for index, (word, (start, end)) in enumerate(zip(encoding.word_ids, spans, strict=True)):
+    for index, word in enumerate(encoding.word_ids):
         if word is None:
             continue
+        start, end = spans[index]
         if word == previous:
             words[-1] = (words[-1][0], end)
         else:
             words.append((start, end))
             first_tokens.append(index)
             previous = word
-    if any(text[start : start + 1].isspace() for start, _ in words):
+            spaced = spaced or text[start : start + 1].isspace()
+    if spaced:
         words, first_tokens = _without_space(text, words, first_tokens)
     if not text.isascii():
         limits = zip(words, [*(start for start, _ in words[1:]), len(text)], strict=False)

@@ -17,6 +17,8 @@ from sqz_nlu.training.patterns import NO_PATTERNS, PatternRows, RowPatterns, noi
 
 IGNORE = -100
 _POOL_BATCHES = 16
+_ROUNDING_BATCH = 64
+_TOKENS_TO_ROUND_BY = 4096  # with four times as many the states change no less
 _TOGETHER = 2  # examples of an intent that a batch gets at once, so that they can be compared
 
 
@@ -164,3 +166,15 @@ def ordered_batches(rows: Sequence[Row], batch_size: int) -> Iterator[Batch]:
     """The rows in their order."""
     for first in range(0, len(rows), batch_size):
         yield collate(rows[first : first + batch_size])
+
+
+def rounding_batches(rows: Sequence[Row]) -> Iterator[Batch]:
+    """Some of the rows, enough for `round_weights`; those of a batch are about equally long."""
+    chosen: list[Row] = []
+    tokens = 0
+    for index in np.random.default_rng(0).permutation(len(rows)):  # they come intent by intent
+        tokens += len(rows[index].ids)
+        if chosen and tokens > _TOKENS_TO_ROUND_BY:
+            break
+        chosen.append(rows[index])
+    yield from ordered_batches(sorted(chosen, key=lambda row: len(row.ids)), _ROUNDING_BATCH)

@@ -16,6 +16,7 @@ from sqz_nlu.training.dataset import IGNORE, Batch
 from sqz_nlu.training.multi_intents import IntentParts
 from sqz_nlu.training.patterns import PatternHead
 from sqz_nlu.training.regression import fit_classes
+from sqz_nlu.training.tagging import tagging_loss, word_loss
 
 _INTENT_SCALE = 16.0
 _ROLE_WEIGHT = 0.5
@@ -70,6 +71,7 @@ class JointNetwork(nn.Module):
         self.encoder = encoder
         self.sizes = [len(labels.tags), len(labels.role_classes), len(labels.group_classes)]
         self.intents = len(labels.intents)
+        self.entities, self.bilou = len(labels.entities), labels.bilou
         self.joined_intents = parts.joined if parts else {}
         classes = parts.count if parts else self.intents
         self.intent_head = _Head(width, classes)
@@ -112,14 +114,15 @@ class JointNetwork(nn.Module):
             losses["intent"] = F.cross_entropy(
                 output.intents, batch.intents, ignore_index=IGNORE, label_smoothing=label_smoothing
             )
-        targets = (("entity", batch.tags, 1.0), ("role", batch.roles, _ROLE_WEIGHT))
-        parts = output.words.split(self.sizes, dim=-1)
-        for logits, (name, target, weight) in zip(
-            parts, (*targets, ("group", batch.groups, _ROLE_WEIGHT)), strict=True
-        ):
-            if logits.shape[-1] and bool((target != IGNORE).any()):
-                flat = logits.flatten(0, 1)
-                losses[name] = weight * F.cross_entropy(flat, target.flatten(), ignore_index=IGNORE)
+        tags, roles, groups = output.words.split(self.sizes, dim=-1)
+        if self.sizes[0] and bool((batch.tags != IGNORE).any()):
+            if self.bilou:
+                losses["entity"] = tagging_loss(tags, batch.tags, self.entities)
+            else:
+                losses["entity"] = word_loss(tags, batch.tags)
+        for name, logits, classes in (("role", roles, batch.roles), ("group", groups, batch.groups)):
+            if logits.shape[-1] and bool((classes != IGNORE).any()):
+                losses[name] = _ROLE_WEIGHT * word_loss(logits, classes)
         return losses
 
     @torch.no_grad()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,7 @@ from sqz_nlu.encoder.gptq import round_weights
 from sqz_nlu.errors import OptionError
 from sqz_nlu.events import EventLog
 from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature, top_confidences
-from sqz_nlu.training.dataset import Batch, Row, ordered_batches, shuffled_batches
+from sqz_nlu.training.dataset import Row, ordered_batches, rounding_batches, shuffled_batches
 from sqz_nlu.training.evaluation import Best, MeanLosses, Scores, evaluate
 from sqz_nlu.training.fallback import FallbackThreshold, recommend_threshold
 from sqz_nlu.training.joining import join_some
@@ -29,7 +29,6 @@ from sqz_nlu.training.schedule import Plan, Schedule, make_plan, new_optimizer
 logger = logging.getLogger(__name__)
 
 _BATCH_OF_FEATURES = 64
-_TOKENS_TO_ROUND_BY = 4096  # with four times as many the states change no less
 
 
 @dataclass(frozen=True)
@@ -266,18 +265,6 @@ class _Run:
         correct = logits.argmax(-1) == intents
         result.held_out["expected_calibration_error"] = expected_calibration_error(confidences, correct)
         result.fallback = recommend_threshold(confidences, correct)
-
-
-def rounding_batches(rows: Sequence[Row]) -> Iterator[Batch]:
-    """Some of the rows, enough for `round_weights`; those of a batch are about equally long."""
-    chosen: list[Row] = []
-    tokens = 0
-    for index in np.random.default_rng(0).permutation(len(rows)):  # they come intent by intent
-        tokens += len(rows[index].ids)
-        if chosen and tokens > _TOKENS_TO_ROUND_BY:
-            break
-        chosen.append(rows[index])
-    yield from ordered_batches(sorted(chosen, key=lambda row: len(row.ids)), _BATCH_OF_FEATURES)
 
 
 def _copy_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:

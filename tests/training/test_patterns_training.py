@@ -67,9 +67,10 @@ def test_listed_cities_are_found_though_no_example_has_them(listed, names, tiny_
         understood[folder.name] = np.mean([interpreter.parse(n).intent.name == "trip" for n in names[:60]])
         assert not interpreter.parse("turn on the light").entities
     assert recalls["with"] >= 0.9, recalls
-    assert understood["with"] >= 0.75, understood
+    assert understood["with"] >= 0.6, understood
     if not listed:
         assert recalls["without"] <= 0.5, recalls
+        assert understood["without"] <= 0.3, understood
 
 
 def test_the_graph_is_the_same_size_and_the_runtime_uses_the_patterns(tiny_options, tmp_path: Path) -> None:
