@@ -6,6 +6,7 @@ import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sqz_nlu.runtime.results import NO_INTENT, Entity, Intent, Span
 
 Floats = npt.NDArray[np.float64]
 _IMPOSSIBLE = -1e30
+_LARGEST = 500.0  # exponent
 _FEW = (
     256  # up to here lists are faster: between texts each call of numpy costs as much as some dozen numbers
 )
@@ -23,7 +25,7 @@ _FEW = (
 
 @dataclass(frozen=True)
 class TaggedSpan:
-    """Words ``first`` to ``last``, both included, of one entity type, with the type's confidence."""
+    """Words ``first`` to ``last``, both included, of one entity type, with its confidence."""
 
     first: int
     last: int
@@ -98,8 +100,8 @@ def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
     cost grows with the number of types, not with its square. Where the likeliest tag of every word
     already makes a valid tagging, it is the best one and the recursion is left out.
 
-    The confidence of a span is the smallest, over its words, of the probability that the word belongs to
-    an entity of the type, whatever the prefix.
+    The confidence of a span is its probability among all valid taggings of its words, the words around it
+    being tagged as they are.
 
     Args:
         logits: ``[words, 1 + 4 * entities]`` in the order of ``LabelSpace.tags``.
@@ -122,10 +124,39 @@ def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
         if kind in "BU":
             first = word
         if kind in "LU":
-            rows = scores[first : word + 1].tolist()
-            confidence = min(_share(row, slice(entity + 1, None, entities)) for row in rows)  # B, I, L and U
+            confidence = _span_probability(scores[first : word + 1].tolist(), entity, entities)
             spans.append(TaggedSpan(first, word, entity, confidence))
     return spans
+
+
+def _span_probability(rows: list[list[float]], entity: int, entities: int) -> float:
+    """The probability that words are one entity of the type, among all valid taggings of these words.
+
+    Weights are relative to those of the entity's own tags: the entity weighs 1, and the sum over all
+    taggings, found as in `_viterbi` with sums in place of maxima, is at least that.
+
+    Args:
+        rows: logits of the words' tags.
+        entity: the type.
+        entities: number of types.
+    """
+    begin, inner, last, unit = (slice(1 + entities * k, 1 + entities * (k + 1)) for k in range(4))
+    path = [begin, *[inner] * (len(rows) - 2), last] if len(rows) > 1 else [unit]
+    outside, inside = 1.0, [0.0] * entities
+    for place, row in enumerate(rows):
+        own = row[path[place]][entity]
+        closed = outside * sum(_weights([row[0], *row[unit]], own))
+        if place:
+            closed += sum(map(mul, inside, _weights(row[last], own)))
+        if place + 1 < len(rows):
+            pairs = zip(_weights(row[begin], own), inside, _weights(row[inner], own), strict=True)
+            inside = [outside * opening + before * staying for opening, before, staying in pairs]
+        outside = closed
+    return 1.0 / outside if math.isfinite(outside) else 0.0
+
+
+def _weights(logits: list[float], over: float) -> list[float]:
+    return [math.exp(min(logit - over, _LARGEST)) for logit in logits]
 
 
 def _share(logits: list[float], of: slice) -> float:

@@ -35,7 +35,7 @@ class Entity:
         start: first character, in Unicode code points of the original text.
         end: one past the last character.
         value: ``text[start:end]``, or the canonical form where synonyms are applied.
-        confidence: of the type, in ``[0, 1]``: the smallest over the entity's words.
+        confidence: of its type and extent, in ``[0, 1]``.
         role: its role, if the model gives it one.
         confidence_role: of the role.
         group: its group, if the model gives it one.

@@ -10,6 +10,8 @@ import { argmax, bestTags, logSoftmax } from "./viterbi.js";
 /** @typedef {[number, number]} Place where a word lies in the text, in UTF-16 code units */
 /** @typedef {{ first: number, last: number, entity: number, confidence: number }} TaggedSpan words, both included */
 
+const LARGEST = 500; // exponent
+
 /** Intents by falling confidence. @param {ArrayLike<number>} logits @param {Decoding} decoding @returns {Intent[]} */
 export function rankIntents(logits, decoding) {
   const names = decoding.labels.intents;
@@ -74,12 +76,31 @@ export function decodeBilou(scores, entities) {
   bestTags(scores, entities).forEach(({ kind, entity }, word) => {
     if (kind === "B" || kind === "U") first = word;
     if (kind !== "L" && kind !== "U") return;
-    const ofType = scores.slice(first, word + 1).map((row) => {
-      return [0, 1, 2, 3].reduce((sum, k) => sum + Math.exp(row[1 + entities * k + entity]), 0);
-    });
-    spans.push({ first, last: word, entity, confidence: Math.min(...ofType, 1) });
+    const confidence = spanProbability(scores.slice(first, word + 1), entity, entities);
+    spans.push({ first, last: word, entity, confidence });
   });
   return spans;
+}
+
+/** Of one entity, among all valid taggings of its words. @param {number[][]} rows @param {number} entity @param {number} entities */
+function spanProbability(rows, entity, entities) {
+  const end = rows.length - 1;
+  let outside = 1;
+  let inside = new Array(entities).fill(0);
+  rows.forEach((row, place) => {
+    const prefix = end === 0 ? 3 : place === 0 ? 0 : place === end ? 2 : 1;
+    const own = row[1 + entities * prefix + entity];
+    /** @param {number} tag */
+    const weight = (tag) => Math.exp(Math.min(row[tag] - own, LARGEST));
+    let closed = outside * weight(0);
+    const within = inside.map((before, type) => {
+      const tag = 1 + type;
+      closed += before * weight(tag + 2 * entities) + outside * weight(tag + 3 * entities);
+      return outside * weight(tag) + before * weight(tag + entities);
+    });
+    [outside, inside] = [closed, within];
+  });
+  return Number.isFinite(outside) ? 1 / outside : 0;
 }
 
 /** @param {number[][]} scores @returns {TaggedSpan[]} */

@@ -53,10 +53,13 @@ def test_the_tagging_is_the_best_valid_one(types: int, words: int, seed: int) ->
         tags[span.first : span.last + 1] = names
     assert tags == [labels.tags[index] for index in best]
     for span in spans:
-        ending = f"-{labels.entities[span.entity]}"
-        columns = [index for index, tag in enumerate(labels.tags) if tag.endswith(ending)]
-        of_type = np.exp(scores[span.first : span.last + 1, columns]).sum(1)
-        assert span.confidence == pytest.approx(of_type.min())
+        its = range(span.first, span.last + 1)
+        every = [
+            sum(scores[w, t] for w, t in zip(its, path, strict=True))
+            for path in all_taggings(labels.tags, len(its))
+        ]
+        share = np.exp(sum(scores[w, best[w]] for w in its)) / np.exp(every).sum()
+        assert span.confidence == pytest.approx(share)
 
 
 def test_a_valid_greedy_tagging_is_what_the_recursion_finds() -> None:
@@ -93,6 +96,9 @@ def test_extreme_logits_stay_finite() -> None:
     logits[:, 4] = 1e4
     confidences = [span.confidence for span in decode_bilou(logits, 1)]
     assert confidences == pytest.approx([1.0, 1.0, 1.0])
+    logits[:, 1:] = 1e4  # every tag but O is as likely as the others
+    (span,) = decode_bilou(np.tile(logits, (200, 1)), 1)[:1]
+    assert 0.0 <= span.confidence <= 1.0
 
 
 def test_plain_tags_merge_neighbours_of_one_type() -> None:
