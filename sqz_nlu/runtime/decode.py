@@ -91,6 +91,19 @@ def _rank_many(scores: Floats, length: int, temperature: float) -> tuple[list[in
     return order.tolist(), weights[order].tolist(), float(weights.sum())
 
 
+def best_tagging(logits: npt.ArrayLike, entities: int) -> list[tuple[str, int]]:
+    """The most likely valid BILOU tagging: of each word the prefix and the type; see `decode_bilou`.
+
+    Args:
+        logits: ``[words, 1 + 4 * entities]`` in the order of ``LabelSpace.tags``.
+        entities: number of entity types.
+    """
+    scores = np.asarray(logits)
+    if not len(scores) or not entities:
+        return []
+    return _greedy(scores, entities) or _viterbi(scores.astype(np.float64), entities)
+
+
 def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
     """The most likely valid BILOU tagging of a sentence.
 
@@ -111,16 +124,8 @@ def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
         Spans in order; they do not overlap.
     """
     scores = np.asarray(logits)
-    if not len(scores) or not entities:
-        return []
-    path = _greedy(scores, entities)
-    if path is None:  # a constant for each word, such as that of its softmax, does not change the best path
-        exact: Floats = scores.astype(np.float64)
-        outside, *blocks = np.split(exact, [1 + entities * k for k in range(4)], axis=1)
-        begin, inner, last, unit = blocks
-        path = _viterbi(outside[:, 0], begin, inner, last, unit)
     spans, first = [], 0
-    for word, (kind, entity) in enumerate(path):
+    for word, (kind, entity) in enumerate(best_tagging(scores, entities)):
         if kind in "BU":
             first = word
         if kind in "LU":
@@ -183,38 +188,70 @@ def _greedy(scores: npt.NDArray[np.floating[Any]], entities: int) -> list[tuple[
     return path if inside is None else None
 
 
-def _viterbi(
-    outside: Floats, begin: Floats, inner: Floats, last: Floats, unit: Floats
+def _viterbi(scores: Floats, entities: int) -> list[tuple[str, int]]:
+    """The recursion, over the types of which an entity of several words can be part of the best tagging.
+
+    That is out of the question for a type if the best beginning, the best end and all words between that gain
+    anything are together worth less than the same words on their own, each outside or an entity of one word.
+    """
+    outside = scores[:, 0]
+    begin, inner, last, unit = (scores[:, 1 + entities * k : 1 + entities * (k + 1)] for k in range(4))
+    units = unit.argmax(1).tolist()
+    highest = unit.max(1)
+    own = np.maximum(outside, highest)
+    alone = own[:, None]
+    gain = (begin - alone).max(0) + (last - alone).max(0) + np.maximum(inner - alone, 0.0).sum(0)
+    types = np.flatnonzero(gain >= 0.0)
+    singles = [
+        ("U", entity) if is_unit else ("O", 0)
+        for entity, is_unit in zip(units, (highest > outside).tolist(), strict=True)
+    ]
+    longer = (block[:, types].tolist() for block in (begin, inner, last))
+    return _path(own.tolist(), singles, types.tolist(), *longer)
+
+
+def _path(
+    alone: list[float],
+    singles: list[tuple[str, int]],
+    types: list[int],
+    begin: list[list[float]],
+    inner: list[list[float]],
+    last: list[list[float]],
 ) -> list[tuple[str, int]]:
-    words, types = begin.shape
-    from_outside, from_inside = 0.0, np.full(types, _IMPOSSIBLE)
+    """The best way through the words.
+
+    Args:
+        alone: of each word, its score outside or as an entity of one word, whichever is better.
+        singles: which that is.
+        types: the types of longer entities.
+        begin: scores of ``B-x`` for each word and each of these types.
+        inner: of ``I-x``.
+        last: of ``L-x``.
+    """
+    total, inside = 0.0, [_IMPOSSIBLE] * len(types)
     closes: list[tuple[str, int]] = []
-    continues: list[npt.NDArray[np.bool_]] = []
-    for word in range(words):
-        stay = from_outside + outside[word]
-        units = from_outside + unit[word]
-        lasts = from_inside + last[word]
-        best_unit, best_last = int(units.argmax()), int(lasts.argmax())
-        best = max(stay, units[best_unit], lasts[best_last])
-        if best == stay:
-            closes.append(("O", 0))
-        elif best == units[best_unit]:
-            closes.append(("U", best_unit))
-        else:
-            closes.append(("L", best_last))
-        opened, continued = from_outside + begin[word], from_inside + inner[word]
-        continues.append(continued > opened)
-        from_outside, from_inside = float(best), np.maximum(opened, continued)
+    continues: list[list[bool]] = []
+    for score, single, opening, staying, closing in zip(alone, singles, begin, inner, last, strict=True):
+        best, close = total + score, single
+        ahead, onward = [], []
+        for entity, before, b, i, c in zip(types, inside, opening, staying, closing, strict=True):
+            if before + c > best:
+                best, close = before + c, ("L", entity)
+            onward.append(before + i > total + b)
+            ahead.append(max(before + i, total + b))
+        closes.append(close)
+        continues.append(onward)
+        total, inside = best, ahead
     path: list[tuple[str, int]] = []
-    inside: int | None = None
-    for word in range(words - 1, -1, -1):
-        if inside is None:
-            kind, entity = closes[word]
-            inside = entity if kind == "L" else None
+    within: int | None = None
+    for close, onward in zip(reversed(closes), reversed(continues), strict=True):
+        if within is None:
+            step = close
+            within = types.index(close[1]) if close[0] == "L" else None
         else:
-            kind, entity = ("I" if continues[word][inside] else "B"), inside
-            inside = inside if kind == "I" else None
-        path.append((kind, entity))
+            step = ("I" if onward[within] else "B", types[within])
+            within = within if onward[within] else None
+        path.append(step)
     return path[::-1]
 
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sqz_nlu.runtime.decode import best_tagging
+from sqz_nlu.runtime.labels import BILOU_PREFIXES, OUTSIDE
 from sqz_nlu.training.dataset import IGNORE, Batch, Row, ordered_batches
 from sqz_nlu.training.network import JointNetwork, Output
 
@@ -54,7 +56,7 @@ def stratified_split(
 
 
 class Scores:
-    """Intent accuracy, and micro-F1 of the words' tags other than "outside", gathered batch by batch."""
+    """Intent accuracy, and micro-F1 of the decoded tags other than "outside", gathered batch by batch."""
 
     def __init__(self) -> None:
         self.intents = [0, 0]  # right, all
@@ -70,7 +72,7 @@ class Scores:
         if network.sizes[0]:
             known = batch.tags != IGNORE
             target = batch.tags[known]
-            found = output.words[..., : network.sizes[0]].argmax(-1)[known]
+            found = _chosen_tags(output.words.detach()[..., : network.sizes[0]], known, network).to(target)
             self.tags[0] += int(((found == target) & (target > 0)).sum())
             self.tags[1] += int((found > 0).sum() + (target > 0).sum())
 
@@ -82,6 +84,18 @@ class Scores:
         if self.tags[1]:
             scores["entity_f1"] = 2 * self.tags[0] / self.tags[1]
         return scores
+
+
+def _chosen_tags(logits: Tensor, words: Tensor, network: JointNetwork) -> Tensor:
+    """The classes of a batch's words, text after text."""
+    if not network.bilou:
+        return logits.argmax(-1)[words]
+    classes = []
+    for scores, kept in zip(logits.cpu().numpy(), words.cpu().numpy(), strict=True):
+        for kind, entity in best_tagging(scores[kept], network.entities):
+            block = BILOU_PREFIXES.index(kind) if kind != OUTSIDE else None
+            classes.append(0 if block is None else 1 + block * network.entities + entity)
+    return torch.tensor(classes, dtype=torch.long)
 
 
 @dataclass(frozen=True)
