@@ -44,8 +44,8 @@ BATCHES = 20
 VOCABULARY = 1800
 ENCODER = Path("build/golden-encoder")  # relative: its name goes into the manifest
 INTENT_GAP = 0.05
-CONFIDENT = 0.5
-TAG_GAP = 0.5  # between a word's two likeliest tags, roles or groups, in log-probability
+CONFIDENT = 0.9
+TAG_GAP = 1.0  # between a word's two likeliest tags, roles or groups, in log-probability
 
 
 def make_bundle() -> None:

@@ -31,6 +31,7 @@ COLUMNS = 3
 WIDTH, PANEL_HEIGHT, HEAD, FOOT = 10.2, 2.6, 0.4, 1.3  # inches
 SIZES = (10, 50, 100)  # MiB, in the key
 MIB = 2**20
+MOST = 100.5  # percent
 
 
 def draw(summary: Summary, places: Sequence[Place], metric: str, title: str, path: Path) -> None:
@@ -101,6 +102,8 @@ def _panel(panel: Axes, summary: Summary, place: Place, metric: str) -> None:
     panel.xaxis.set_major_formatter(ScalarFormatter())
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.margins(y=0.35)
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, min(high, MOST))
     panel.set_title(f"{place[0]}, {PARTS[place[1]]}", fontsize=10)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.25)
