@@ -370,9 +370,8 @@ def _classify(
     if not allowed:
         return None, None
     rows = np.asarray(logits).tolist()
-    scores = [
-        sum(row[index] for row in rows) / len(rows) for index in allowed
-    ]  # each word's constant drops out
+    # The constant of each word's log-softmax drops out.
+    scores = [sum(row[index] for row in rows) / len(rows) for index in allowed]
     best = max(range(len(scores)), key=scores.__getitem__)
     name = classes[allowed[best]]
     return (None, None) if name is None else (name, _share(scores, slice(best, best + 1)))

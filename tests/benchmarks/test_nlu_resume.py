@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasa_default
-import structlog
 from nlu import resume
 from nlu.data import Material
 from nlu.measure import train_and_ask
@@ -26,16 +23,6 @@ Epochs = list[tuple[int, int]]
 
 class KilledError(Exception):
     """Stands for the end of a process."""
-
-
-@pytest.fixture
-def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Puts back what measuring sets for its whole process."""
-    for name in ("RASA_CACHE_DIRECTORY", "RASA_MAX_CACHE_SIZE"):
-        monkeypatch.setenv(name, os.getenv(name, "1"))
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from nlu.main import Run, parser, run
 from nlu.measure import Order, train_and_ask
 from nlu.pipelines import PIPELINES
@@ -52,16 +49,6 @@ def options(data: Path, tmp_path: Path, tiny_encoder) -> list[str]:
     """A run of two cells with the tiny encoder."""
     places = ["--data", str(data), "--results", str(tmp_path / "results"), "--logs", str(tmp_path)]
     return [*places, "--encoder", str(tiny_encoder), "--no-reference", "--only", *CELLS]
-
-
-@pytest.fixture
-def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Puts back what measuring sets for its whole process."""
-    for name in ("RASA_CACHE_DIRECTORY", "RASA_MAX_CACHE_SIZE"):
-        monkeypatch.setenv(name, os.getenv(name, "1"))
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
 
 
 @pytest.mark.usefixtures("as_it_was")
