@@ -32,31 +32,22 @@ from sqz_nlu.encoder.load import load_encoder, load_tokenizer
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training import trainer
-from sqz_nlu.training.dataset import Row, encode_examples, ordered_batches, rounding_batches
+from sqz_nlu.training.dataset import encode_examples, rounding_batches
 from sqz_nlu.training.examples import label_space
-from sqz_nlu.training.network import JointNetwork
+from sqz_nlu.training.network import JointNetwork, Sentences
 from sqz_nlu.training.options import TrainingOptions
+from sqz_nlu.training.settling import sentences_of
 
 SEED = 7
-Vectors = tuple[torch.Tensor, torch.Tensor]
+CPU = torch.device("cpu")
 
 
-def by_length(rows: Sequence[Row]) -> list[Row]:
-    """Rows of about one length together, so that padding does not count."""
-    return sorted(rows, key=lambda row: len(row.ids))
-
-
-def vectors(network: JointNetwork, rows: Sequence[Row]) -> Vectors:
-    """Sentence vectors and intents."""
-    return network.eval().sentence_vectors(ordered_batches(by_length(rows), 16))
-
-
-def accuracy(network: JointNetwork, fitted_to: Sequence[Vectors], test: Vectors) -> float:
-    """Of an intent head that is fitted to some vectors, in percent."""
-    network.fit_intents(*map(torch.cat, zip(*fitted_to, strict=True)))
+def accuracy(network: JointNetwork, fitted_to: Sequence[Sentences], test: Sentences) -> float:
+    """Of an intent head that is fitted to some sentences, in percent."""
+    network.fit_intents(Sentences.together(fitted_to))
     weight, bias = network.intent_weights()
-    found = (test[0] @ weight.T + bias).argmax(-1)
-    return round(100 * float((found == test[1]).float().mean()), 2)
+    found = (test.vectors @ weight.T + bias).argmax(-1)
+    return round(100 * float((found == test.intents).float().mean()), 2)
 
 
 def measure(data: Path, cell: str) -> dict[str, Any]:
@@ -70,15 +61,15 @@ def measure(data: Path, cell: str) -> dict[str, Any]:
     asked = encode_examples(test, label_space(train, True, False, True), texts)
     options = TrainingOptions(random_seed=SEED, device="cpu", quantization="none")
     network = JointNetwork(load_encoder(source), labels, options.drop_rate, options.drop_rate_attention)
-    before = vectors(network, rows)
+    before = sentences_of(network, rows, CPU)
     trainer.train(network, rows, options)
-    exact = vectors(network, asked)
+    exact = sentences_of(network, asked, CPU)
     variants: dict[str, dict[str, float]] = {}
 
     def note(variant: str, rounded: JointNetwork) -> None:
-        seen = vectors(rounded, asked)
-        cost = 1000 * (1 - float((exact[0] * seen[0]).sum(1).mean()))
-        after = vectors(rounded, rows)
+        seen = sentences_of(rounded, asked, CPU)
+        cost = 1000 * (1 - float((exact.vectors * seen.vectors).sum(1).mean()))
+        after = sentences_of(rounded, rows, CPU)
         variants[variant] = {
             "cost": round(cost, 2),
             "accuracy": accuracy(rounded, [before, after], seen),

@@ -140,7 +140,7 @@ def shuffled_batches(rows: Sequence[Row], batch_size: int, rng: np.random.Genera
         order = [row for unit in part for row in unit]
         batches += [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
     for index in rng.permutation(len(batches)):
-        yield collate([_noisy(rows[row], rng) for row in batches[index]])
+        yield collate([noisy_row(rows[row], rng) for row in batches[index]])
 
 
 def _together(rows: Sequence[Row], rng: np.random.Generator) -> list[list[int]]:
@@ -157,7 +157,8 @@ def _together(rows: Sequence[Row], rng: np.random.Generator) -> list[list[int]]:
     return [units[index] for index in rng.permutation(len(units))]
 
 
-def _noisy(row: Row, rng: np.random.Generator) -> Row:
+def noisy_row(row: Row, rng: np.random.Generator) -> Row:
+    """The row as one step of training sees it: some of its patterns hidden, some of their words swapped."""
     ids, patterns = noisy(row.ids, row.patterns, rng)
     return replace(row, ids=ids, patterns=patterns)
 

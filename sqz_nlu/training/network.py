@@ -37,6 +37,27 @@ class Output:
     words: Tensor
 
 
+@dataclass(frozen=True)
+class Sentences:
+    """What the intent head sees of rows that have an intent.
+
+    Attributes:
+        vectors: means of token states, of unit length, ``[rows, hidden]``.
+        intents: what is right, ``[rows]``.
+        addends: what patterns add to the head's logits, ``[rows, classes]``.
+    """
+
+    vectors: Tensor
+    intents: Tensor
+    addends: Tensor
+
+    @classmethod
+    def together(cls, several: Iterable[Sentences]) -> Sentences:
+        """One after the other."""
+        columns = zip(*((s.vectors, s.intents, s.addends) for s in several), strict=True)
+        return cls(*map(torch.cat, columns))
+
+
 class _Head(nn.Linear):
     """A linear layer that starts at zero; it may have no outputs."""
 
@@ -84,15 +105,21 @@ class JointNetwork(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor, patterns: Tensor | None = None) -> Output:
         """Runs on token ids and mask ``[batch, tokens]``, and the features of patterns."""
         states = self.encoder(ids, mask)
-        pooled = F.normalize(mean_pool(states, mask), dim=-1)
+        pooled = _unit_mean(states, mask)
         intents = _INTENT_SCALE * self.intent_head(self.dropout(pooled))
-        words = self.word_head(self.dropout(states))
         if self.patterns is not None and patterns is not None:
-            tags, addend = self.patterns(patterns)
-            intents, words = intents + addend, words + F.pad(tags, (0, words.shape[-1] - tags.shape[-1]))
+            intents = intents + self.patterns(patterns)[1]
         if self.parts is not None:
             intents = self.parts(intents)
-        return Output(pooled, intents, words)
+        return Output(pooled, intents, self.words(states, patterns))
+
+    def words(self, states: Tensor, patterns: Tensor | None = None) -> Tensor:
+        """Logits of words from token states ``[batch, tokens, hidden]``: see `Output`."""
+        words: Tensor = self.word_head(self.dropout(states))
+        if self.patterns is None or patterns is None:
+            return words
+        tags = self.patterns(patterns)[0]
+        return words + F.pad(tags, (0, words.shape[-1] - tags.shape[-1]))
 
     def losses(
         self, output: Output, batch: Batch, label_smoothing: float, contrast: float = 0.0
@@ -114,7 +141,12 @@ class JointNetwork(nn.Module):
             losses["intent"] = F.cross_entropy(
                 output.intents, batch.intents, ignore_index=IGNORE, label_smoothing=label_smoothing
             )
-        tags, roles, groups = output.words.split(self.sizes, dim=-1)
+        return {**losses, **self.word_losses(output.words, batch)}
+
+    def word_losses(self, words: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Of those, the losses of the heads on words."""
+        losses: dict[str, Tensor] = {}
+        tags, roles, groups = words.split(self.sizes, dim=-1)
         if self.sizes[0] and bool((batch.tags != IGNORE).any()):
             if self.bilou:
                 losses["entity"] = tagging_loss(tags, batch.tags, self.entities)
@@ -126,26 +158,31 @@ class JointNetwork(nn.Module):
         return losses
 
     @torch.no_grad()
-    def sentence_vectors(self, batches: Iterable[Batch]) -> tuple[Tensor, Tensor]:
-        """What the intent head sees of rows that have an intent, ``[rows, hidden]``, and their intents."""
-        vectors, intents = [], []
-        for batch in batches:
-            known = batch.intents != IGNORE
-            pooled = F.normalize(mean_pool(self.encoder(batch.ids, batch.mask), batch.mask), dim=-1)
-            vectors.append(pooled[known])
-            intents.append(batch.intents[known])
-        return torch.cat(vectors), torch.cat(intents)
+    def sentences(self, states: Tensor, batch: Batch) -> Sentences:
+        """What the intent head sees of the rows that have an intent, from the states of a batch's tokens."""
+        known = batch.intents != IGNORE
+        pooled = _unit_mean(states, batch.mask)[known]
+        if self.patterns is None:
+            addends = pooled.new_zeros(len(pooled), self.intent_head.out_features)
+        else:
+            addends = self.patterns(batch.patterns[known])[1]
+        return Sentences(pooled, batch.intents[known], addends)
 
     @torch.no_grad()
-    def fit_intents(self, vectors: Tensor, intents: Tensor) -> None:
-        """Sets the intent head to logistic regression on sentence vectors, as `sentence_vectors` gives them.
+    def fit_intents(self, sentences: Sentences) -> None:
+        """Sets the intent head to logistic regression on sentence vectors.
 
         Before training that leaves gradient descent to refine only what the encoder knows already.
         """
         head = self.intent_head
-        if not len(intents) or head.out_features < 2:
+        if not len(sentences.intents) or head.out_features < 2:
             return
-        weight, bias = fit_classes(vectors, intents, head.out_features, self.parts)
+
+        def logits(of_head: Tensor) -> Tensor:
+            of_head = of_head + sentences.addends
+            return of_head if self.parts is None else self.parts(of_head)
+
+        weight, bias = fit_classes(sentences.vectors, sentences.intents, head.out_features, logits)
         head.weight.copy_(weight / _INTENT_SCALE)
         head.bias.copy_(bias / _INTENT_SCALE)
 
@@ -166,3 +203,7 @@ class JointNetwork(nn.Module):
             raise ValueError("The network was made without patterns.")
         tags, intents = self.patterns.weights()
         return tags, intents if self.parts is None else intents @ self.parts.members.T
+
+
+def _unit_mean(states: Tensor, mask: Tensor) -> Tensor:
+    return F.normalize(mean_pool(states, mask), dim=-1)

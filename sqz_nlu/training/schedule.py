@@ -25,6 +25,12 @@ _LEARNING_RATE = 4e-4
 # Few texts are soon known by heart, and the encoder drifts; words' tags need more of it than intents do.
 _LEARNING_RATE_OF_FEW = 2e-4
 _LEARNING_RATE_OF_FEW_WITH_ENTITIES = 3e-4
+# What training moves beyond that it has by heart: texts that it has not seen are understood better without.
+_WAY = 0.7
+_WAY_OF_FEW = 0.5
+_WAY_OF_FEW_WITH_ENTITIES = 1.0
+_REFIT = 0.5
+_REFIT_OF_FEW = 1.0
 _REHEARSAL_SHARE = 2  # so many times shorter than the training is its rehearsal
 _LOWEST_FACTOR = 0.01
 
@@ -44,7 +50,10 @@ class Plan:
         rehearsal_epochs: passes over the kept examples of a first, shorter training, from which only the
             calibration is used; then all starts over with all examples. For intents with so few examples
             that the held-out ones would be missed; 0 for others.
-        half_way: whether the encoder ends half way between where it began and where training took it.
+        way: how much of the way from where it began to where training took it the encoder goes in the end,
+            unless the held-out examples are then understood worse.
+        refit: how much of the way from the trained intent head to one fitted to that encoder the head goes;
+            0 also leaves the heads on words as they are.
     """
 
     epochs: int
@@ -55,7 +64,8 @@ class Plan:
     held: tuple[int, ...]
     on_request: bool
     rehearsal_epochs: int = 0
-    half_way: bool = False
+    way: float = 1.0
+    refit: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -66,7 +76,7 @@ class Plan:
 
     def rehearsal(self) -> Plan:
         """The first, shorter training."""
-        return replace(self, epochs=self.rehearsal_epochs, rehearsal_epochs=0, held=())
+        return replace(self, epochs=self.rehearsal_epochs, rehearsal_epochs=0)
 
     def performance(self) -> Plan:
         """The training after a rehearsal: on all examples."""
@@ -82,7 +92,9 @@ def make_plan(
     Small data sets get smaller batches, so that an epoch has enough steps, and large ones fewer epochs if
     the user names no number; intents with few examples a lower learning rate. Unless the user holds examples
     out, a tenth of them stays out for the first three quarters of the epochs and joins then; where intents
-    have few examples it stays out of a rehearsal only. Without four epochs or 50 examples none does.
+    have few examples it stays out of a rehearsal only. Without four epochs or 50 examples none does. Where
+    something is held out the encoder goes part of the way back in the end, and heads are fitted to it; with
+    entities and few examples, or where an earlier training is continued, it stays where it is.
 
     Args:
         rows: the examples.
@@ -114,7 +126,8 @@ def make_plan(
         held=tuple(sorted(held)),
         on_request=asked > 0,
         rehearsal_epochs=max(1, epochs // _REHEARSAL_SHARE) if rehearsed else 0,
-        half_way=rehearsed and not entities and not any(seen),
+        way=_chosen_way(few, entities) if held and not any(seen) else 1.0,
+        refit=_chosen_refit(few) if held and (rehearsed or not any(seen)) else 0.0,
     )
 
 
@@ -122,6 +135,16 @@ def _chosen_rate(few: bool, entities: bool) -> float:
     if not few:
         return _LEARNING_RATE
     return _LEARNING_RATE_OF_FEW_WITH_ENTITIES if entities else _LEARNING_RATE_OF_FEW
+
+
+def _chosen_way(few: bool, entities: bool) -> float:
+    if not few:
+        return _WAY
+    return _WAY_OF_FEW_WITH_ENTITIES if entities else _WAY_OF_FEW
+
+
+def _chosen_refit(few: bool) -> float:
+    return _REFIT_OF_FEW if few else _REFIT
 
 
 def _intents(rows: Sequence[Row]) -> int:

@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -17,18 +17,17 @@ from sqz_nlu.encoder.gptq import round_weights
 from sqz_nlu.errors import OptionError
 from sqz_nlu.events import EventLog
 from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature, top_confidences
-from sqz_nlu.training.dataset import Row, ordered_batches, rounding_batches, shuffled_batches
+from sqz_nlu.training.dataset import Row, rounding_batches, shuffled_batches
 from sqz_nlu.training.evaluation import Best, MeanLosses, Scores, evaluate
 from sqz_nlu.training.fallback import FallbackThreshold, recommend_threshold
 from sqz_nlu.training.joining import join_some
-from sqz_nlu.training.network import JointNetwork
+from sqz_nlu.training.network import JointNetwork, Sentences
 from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.randomness import private_randomness
 from sqz_nlu.training.schedule import Plan, Schedule, make_plan, new_optimizer
+from sqz_nlu.training.settling import fit_heads, sentences_of
 
 logger = logging.getLogger(__name__)
-
-_BATCH_OF_FEATURES = 64
 
 
 @dataclass(frozen=True)
@@ -92,26 +91,24 @@ def train(
         plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
         result = Training(temperature=earlier.temperature if earlier else 1.0)
         held = [rows[i] for i in plan.held]
-        few = plan.rehearsal_epochs > 0
         network.to(device).eval()
         _announce(plan, len(rows), options, device, earlier is not None)
         try:
-            if few:
+            if plan.rehearsal_epochs:
                 weights = _copy_of(network)
                 rehearsal = _Run(network, options, plan.rehearsal(), rng, device, EventLog(None))
                 with rehearsal.bar:
-                    rehearsal.perform(rows, begin=earlier is None, refit=True)
+                    rehearsal.perform(rows, begin=earlier is None)
                     rehearsal.calibrate(held, result)
                 network.load_state_dict(weights)
                 network.encoder.set_rounding(False)
-                plan, held = plan.performance(), []
+                found = rehearsal.plan
+                plan, held = replace(plan.performance(), refit=found.refit, way=found.way), []
             run = _Run(network, options, plan, rng, device, events or EventLog(None))
             with run.bar:
-                run.perform(rows, begin=earlier is None, refit=few)
+                run.perform(rows, begin=earlier is None)
                 run.calibrate(held, result)
-                run.fit([rows[i] for i in plan.kept] + held, plan.late_epochs)
-                if not few:
-                    run.round(rows)
+                run.conclude(rows)
         finally:
             network.eval().cpu()
             network.encoder.set_rounding(False)
@@ -138,47 +135,76 @@ class _Run:
             new_optimizer(network, options, plan.learning_rate), plan.steps, options.warmup
         )
         self.epoch = 0
+        self.began: dict[str, torch.Tensor] = {}
+        self.trained: dict[str, torch.Tensor] = {}
+        self.before: Sentences | None = None
+        self.before_of_held: Sentences | None = None
         self.by_batch = options.tensorboard_log_level == "batch"
         self.bar = tqdm(total=plan.epochs, unit="epoch", desc="SqueezeBERT", file=sys.stderr, leave=False)
 
-    def perform(self, rows: Sequence[Row], begin: bool, refit: bool) -> None:
-        """Trains on the kept rows for all but the late epochs.
-
-        Where the plan says so the encoder then goes half the way back (Wortsman et al., 2022, "Robust
-        fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903).
+    def perform(self, rows: Sequence[Row], begin: bool) -> None:
+        """Trains on the kept rows for all but the late epochs, and settles.
 
         Args:
             rows: all examples.
             begin: whether the intent head starts from the encoder as it is.
-            refit: whether it is fitted to the trained encoder, as it will be rounded. The texts are seen as
-                the encoder gave them before, too: afterwards it has them by heart, and others not.
         """
         plan = self.plan
-        kept = [rows[index] for index in plan.kept]
-        began = _copy_of(self.network.encoder) if plan.half_way else {}
-        before = self._sentence_vectors(kept) if begin or refit else None
-        if begin and before:
-            self.network.fit_intents(*before)
-        evaluated = [rows[index] for index in plan.held] if plan.on_request else []
-        self.fit(kept, plan.epochs - plan.late_epochs, evaluated)
-        if plan.half_way:
-            ended = self.network.encoder.state_dict()
-            self.network.encoder.load_state_dict({n: began[n].lerp(ended[n], 0.5) for n in began})
-        if refit and before:
-            self.round(kept)
-            both = zip(before, self._sentence_vectors(kept), strict=True)
-            self.network.fit_intents(*map(torch.cat, both))
+        kept, held = [rows[index] for index in plan.kept], [rows[index] for index in plan.held]
+        if plan.way < 1.0:
+            self.began = _copy_of(self.network.encoder)
+        if begin or plan.refit:
+            self.before = sentences_of(self.network, kept, self.device)
+        if plan.refit and plan.late_epochs:
+            self.before_of_held = sentences_of(self.network, held, self.device)
+        if begin and self.before:
+            self.network.fit_intents(self.before)
+        self.fit(kept, plan.epochs - plan.late_epochs, held if plan.on_request else [])
+        if held:
+            self.trained = _copy_of(self.network)
+        score = self._score(held) if held and plan.refit else 0.0
+        self._settle(kept, [self.before])
+        if held and plan.refit and self._score(held) < score - 1.0 / math.sqrt(len(held)):
+            logger.info("The heads stay as they were trained: fitted anew they understood less.")
+            self.plan = replace(plan, way=1.0, refit=0.0)
+            self._go_back()
+            self._settle(kept, [])
 
-    def _sentence_vectors(self, rows: Sequence[Row]) -> tuple[torch.Tensor, torch.Tensor]:
-        batches = ordered_batches(rows, _BATCH_OF_FEATURES)
-        return self.network.eval().sentence_vectors(batch.to(self.device) for batch in batches)
+    def _score(self, rows: Sequence[Row]) -> float:
+        return sum(evaluate(self.network, rows, self.device).scores.values())
 
-    def round(self, rows: Sequence[Row]) -> None:
-        """Puts the encoder's weights on the grid on which they ship, by what it makes of these rows."""
-        if self.options.quantization == "none":
+    def _go_back(self) -> None:
+        """Undoes what settling did."""
+        self.network.load_state_dict(self.trained)
+        self.network.encoder.set_rounding(False)
+
+    def conclude(self, rows: Sequence[Row]) -> None:
+        """Goes back to before it settled, makes the late epochs on all examples, and settles anew."""
+        plan = self.plan
+        if not plan.late_epochs:
             return
-        batches = (batch.to(self.device) for batch in rounding_batches(rows))
-        round_weights(self.network.encoder, [(batch.ids, batch.mask) for batch in batches])
+        self._go_back()
+        every = [rows[index] for index in (*plan.kept, *plan.held)]
+        self.fit(every, plan.late_epochs)
+        self._settle(every, [self.before, self.before_of_held])
+
+    def _settle(self, rows: Sequence[Row], before: Sequence[Sentences | None]) -> None:
+        """Makes the encoder what will ship, and fits the heads to it.
+
+        Where the plan says so the encoder goes a part of the way back: Wortsman et al., 2022, "Robust
+        fine-tuning of zero-shot models", https://arxiv.org/abs/2109.01903. Its weights are put on the grid on
+        which they ship, by what it makes of these rows.
+        """
+        encoder = self.network.encoder
+        if self.plan.way < 1.0:
+            ended = encoder.state_dict()
+            encoder.load_state_dict({n: self.began[n].lerp(ended[n], self.plan.way) for n in self.began})
+        if self.options.quantization != "none":
+            batches = (batch.to(self.device) for batch in rounding_batches(rows))
+            round_weights(encoder, [(batch.ids, batch.mask) for batch in batches])
+        if self.plan.refit:
+            seen_before = [sentences for sentences in before if sentences is not None]
+            fit_heads(self.network, rows, seen_before, self.plan.refit, self.device, self.rng)
 
     def fit(self, rows: Sequence[Row], epochs: int, evaluated: Sequence[Row] = ()) -> None:
         """Makes passes over the rows; with ``evaluated``, keeps the best and stops early where asked."""
@@ -294,7 +320,7 @@ def _announce(
         held = f"{len(plan.held)} held out until epoch {plan.epochs - plan.late_epochs}"
     logger.info(
         "%s on %d examples, %s: %d epochs of batches of %d, %d steps; learning rates %g (encoder '%s') and "
-        "%g (heads); device %s, %d threads.",
+        "%g (heads); the encoder ends at %g of its way; device %s, %d threads.",
         "Continuing to train" if continues else "Training",
         examples,
         held,
@@ -304,6 +330,7 @@ def _announce(
         plan.learning_rate,
         options.model,
         options.head_learning_rate,
+        plan.way,
         device,
         torch.get_num_threads(),
     )

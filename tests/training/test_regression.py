@@ -17,6 +17,7 @@ from sqz_nlu.training.dataset import encode_examples, ordered_batches
 from sqz_nlu.training.examples import Example, label_space
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.regression import fit_classes
+from sqz_nlu.training.settling import sentences_of
 
 
 def clusters(examples: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +62,7 @@ def test_the_intent_head_starts_with_what_the_encoder_knows(tiny_examples, tiny_
     rows = encode_examples(unknown, labels, TextEncoder(load_tokenizer(source), 48))
     network = JointNetwork(load_encoder(source), labels, 0.0, 0.0).eval()
     before = {name: value.clone() for name, value in network.encoder.state_dict().items()}
-    network.fit_intents(*network.sentence_vectors(ordered_batches(rows, 5)))
+    network.fit_intents(sentences_of(network, rows, torch.device("cpu")))
     assert all(torch.equal(value, before[name]) for name, value in network.encoder.state_dict().items())
     assert not network.intent_head.weight.grad
     with torch.no_grad():

@@ -27,7 +27,7 @@ from sqz_nlu.training.dataset import IGNORE, Row, encode_examples
 from sqz_nlu.training.evaluation import Best, evaluate, stratified_split
 from sqz_nlu.training.examples import label_space
 from sqz_nlu.training.fallback import recommend_threshold
-from sqz_nlu.training.network import JointNetwork
+from sqz_nlu.training.network import JointNetwork, Sentences
 from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.randomness import private_randomness
 from sqz_nlu.training.schedule import Schedule, make_plan, new_optimizer
@@ -82,75 +82,122 @@ def test_plans() -> None:
     assert len(continued.held) == 6
     assert min(continued.held) >= 40
     assert make_plan(rows, options, rng, [index < 60 for index in range(100)]).held == ()
+    assert (plan.refit, plan.way, asked.refit, asked.way) == (0.5, 0.7, 0.5, 0.7)
+    assert (few.refit, few.way, continued.refit, continued.way) == (0.0, 1.0, 0.0, 1.0)
 
 
 def test_few_examples_are_those_of_which_every_one_counts() -> None:
     rng, options = np.random.default_rng(0), TrainingOptions()
     few = make_plan(rows_of(*[20] * 5), options, rng)
-    assert (few.rehearsal_epochs, few.late_epochs, len(few.held), few.half_way) == (8, 0, 10, True)
+    assert (few.rehearsal_epochs, few.late_epochs, len(few.held), few.way) == (8, 0, 10, 0.5)
     assert few.performance().steps == 16 * 10
     assert few.performance().kept == tuple(range(100))
     assert few.rehearsal().kept == few.kept
     assert few.rehearsal().steps == 8 * 9
     tagged = [dataclasses.replace(row, tags=[IGNORE, 1]) for row in rows_of(*[20] * 5)]
-    assert not make_plan(tagged, options, rng).half_way
-    assert not make_plan(rows_of(*[20] * 5), options, rng, [True] * 30 + [False] * 70).half_way
+    assert (make_plan(tagged, options, rng).way, make_plan(tagged, options, rng).refit) == (1.0, 1.0)
+    continued = make_plan(rows_of(*[20] * 5), options, rng, [True] * 30 + [False] * 70)
+    assert (continued.way, continued.refit) == (1.0, 1.0)
     assert not make_plan(rows_of(*[20] * 5, 21), options, rng).rehearsal_epochs
     asked = dataclasses.replace(options, evaluate_on_number_of_examples=30)
     assert not make_plan(rows_of(*[20] * 5), asked, rng).rehearsal_epochs
     assert not make_plan(rows_of(20, 20), options, rng).rehearsal_epochs  # nothing is held out
 
 
-@pytest.mark.parametrize("few", [True, False])
-def test_with_few_examples_a_rehearsal_is_calibrated_and_all_of_them_are_learned(
-    network, monkeypatch, few: bool
-) -> None:
+class Notes:
+    """What a training did, in order."""
+
+    def __init__(self, joint: JointNetwork, monkeypatch) -> None:
+        self.seen: list[tuple[int, torch.Tensor]] = []
+        self.fitted: list[tuple[int, bool]] = []
+        self.passes: list[int] = []
+        self.calibrated: list[tuple[int, int]] = []
+        look, fit_intents = trainer.sentences_of, joint.fit_intents
+        calibrate, one_pass = trainer._Run.calibrate, trainer._Run._pass
+
+        def note_look(network, rows, device) -> Sentences:
+            found = look(network, rows, device)
+            weights = network.encoder.encoder.layers[0].output.conv1d.weight.detach().clone()
+            self.seen.append((len(rows), weights))
+            return found
+
+        def note_fit(sentences: Sentences) -> None:
+            self.fitted.append(
+                (len(sentences.intents), joint.encoder.encoder.layers[0].output.conv1d.rounded)
+            )
+            fit_intents(sentences)
+
+        def note_pass(run, rows) -> None:
+            self.passes.append(len(rows))
+            one_pass(run, rows)
+
+        def note_calibration(run, held, result) -> None:
+            self.calibrated.append((len(held), len(self.passes)))
+            calibrate(run, held, result)
+
+        monkeypatch.setattr(trainer, "sentences_of", note_look)
+        monkeypatch.setattr(joint, "fit_intents", note_fit)
+        monkeypatch.setattr(trainer._Run, "_pass", note_pass)
+        monkeypatch.setattr(trainer._Run, "calibrate", note_calibration)
+
+
+def test_a_tenth_joins_late_and_the_heads_are_fitted_to_each_text_twice(network, monkeypatch) -> None:
     joint, rows = network
-    rows = (rows * 60)[:60]
-    if not few:
-        monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
-    begun, fitted, passes, calibrated = [], [], [], []
-    vectors, fit_intents = joint.sentence_vectors, joint.fit_intents
-    calibrate, one_pass = trainer._Run.calibrate, trainer._Run._pass
-
-    def note_vectors(batches) -> tuple[torch.Tensor, torch.Tensor]:
-        weights = joint.encoder.encoder.layers[0].output.conv1d.weight.detach().clone()
-        found = vectors(batches)
-        begun.append((len(found[1]), weights))
-        return found
-
-    def note_fit(vectors: torch.Tensor, intents: torch.Tensor) -> None:
-        fitted.append(len(vectors))
-        fit_intents(vectors, intents)
-
-    def note_pass(run, rows) -> None:
-        passes.append(len(rows))
-        one_pass(run, rows)
-
-    def note(run, held, result) -> None:
-        calibrated.append((len(held), len(begun), len(passes)))
-        calibrate(run, held, result)
-
-    monkeypatch.setattr(joint, "sentence_vectors", note_vectors)
-    monkeypatch.setattr(joint, "fit_intents", note_fit)
-    monkeypatch.setattr(trainer._Run, "_pass", note_pass)
-    monkeypatch.setattr(trainer._Run, "calibrate", note)
-    result = trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu"))
+    monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
+    monkeypatch.setattr(trainer._Run, "_score", lambda run, rows: 1.0)
+    notes = Notes(joint, monkeypatch)
+    result = trainer.train(joint, (rows * 60)[:60], TrainingOptions(epochs=4, device="cpu"))
     assert result.epochs == 4
     assert result.held_out["examples"] == 6
+    assert notes.passes == [54, 54, 54, 60]
+    assert notes.calibrated == [(6, 3)]  # what is calibrated has not seen the tenth
+    assert [count for count, _ in notes.seen] == [54, 6]
+    assert torch.equal(notes.seen[0][1], notes.seen[1][1])  # both before training
+    assert notes.fitted == [(54, False), (108, True), (120, True)]
+
+
+def test_with_few_examples_a_rehearsal_is_calibrated_and_all_of_them_are_learned(
+    network, monkeypatch
+) -> None:
+    joint, rows = network
+    notes = Notes(joint, monkeypatch)
+    monkeypatch.setattr(trainer._Run, "_score", lambda run, rows: 1.0)
+    result = trainer.train(joint, (rows * 60)[:60], TrainingOptions(epochs=4, device="cpu"))
+    assert result.epochs == 4
+    assert result.held_out["examples"] == 6
+    assert notes.passes == [54, 54, 60, 60, 60, 60]
+    assert notes.calibrated == [(6, 2), (0, 6)]
+    assert [count for count, _ in notes.seen] == [54, 60]
+    assert torch.equal(notes.seen[0][1], notes.seen[1][1])  # the rehearsal left nothing behind
+    assert notes.fitted == [(54, False), (108, True), (60, False), (120, True)]
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_heads_that_are_worse_when_fitted_anew_stay_as_they_were(network, monkeypatch, few: bool) -> None:
+    joint, rows = network
     if not few:
-        assert [count for count, _ in begun] == [54]
-        assert passes == [54, 54, 54, 60]  # a tenth is held out until the last epoch
-        assert calibrated == [(6, 1, 3)]  # what is calibrated has not seen it
-        return
-    assert [count for count, _ in begun] == [54, 54, 60, 60]
-    assert fitted == [54, 108, 60, 120]  # in the end to each text before and after training
-    assert passes == [54, 54, 60, 60, 60, 60]
-    assert calibrated == [(6, 2, 2), (0, 4, 6)]
-    (_, first), (_, rehearsed), (_, again), (_, last) = begun
-    assert torch.equal(first, again)  # the rehearsal left nothing behind
-    assert not torch.equal(first, rehearsed)
-    assert not torch.equal(again, last)
+        monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
+    scores = iter([1.0, 0.5])
+    monkeypatch.setattr(trainer._Run, "_score", lambda run, rows: next(scores))
+    notes, ended = Notes(joint, monkeypatch), []
+    fit_rows = trainer._Run.fit
+
+    def note(run, rows, epochs, evaluated=()) -> None:
+        fit_rows(run, rows, epochs, evaluated)
+        ended.append(_weights(joint))
+
+    monkeypatch.setattr(trainer._Run, "fit", note)
+    options = TrainingOptions(epochs=4, device="cpu", quantization="none")
+    trainer.train(joint, (rows * 60)[:60], options)
+    assert [rounded for _, rounded in notes.fitted] == [False] * len(notes.fitted)
+    assert [count for count, _ in notes.fitted] == ([54, 108, 60] if few else [54, 108])
+    now = _weights(joint)
+    assert all(torch.equal(now[name], ended[-1][name]) for name in now)
+    assert next(scores, None) is None
+
+
+def _weights(network: JointNetwork) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 @pytest.mark.parametrize(("examples", "epochs"), [(30, 16), (1000, 16), (3000, 16), (4500, 12), (15000, 8)])
@@ -160,8 +207,12 @@ def test_more_examples_need_fewer_epochs_unless_the_user_says(examples: int, epo
     assert make_plan(rows, TrainingOptions(epochs=16), rng).epochs == 16
 
 
-def test_with_few_intents_alone_the_encoder_ends_half_way(network, monkeypatch) -> None:
+@pytest.mark.parametrize(("few", "way"), [(True, 0.5), (False, 0.7)])
+def test_the_encoder_goes_part_of_the_way_back(network, monkeypatch, few: bool, way: float) -> None:
     joint, rows = network
+    if not few:
+        monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
+    monkeypatch.setattr(trainer._Run, "_score", lambda run, rows: 1.0)
     rows = [dataclasses.replace(row, tags=[IGNORE] * len(row.tags)) for row in (rows * 60)[:60]]
     before = {name: value.clone() for name, value in joint.encoder.state_dict().items()}
     ended = []
@@ -174,10 +225,10 @@ def test_with_few_intents_alone_the_encoder_ends_half_way(network, monkeypatch) 
     monkeypatch.setattr(trainer._Run, "fit", note)
     trainer.train(joint, rows, TrainingOptions(epochs=4, device="cpu", quantization="none"))
     weight = "encoder.layers.0.output.conv1d.weight"
-    now, trained = joint.encoder.state_dict(), ended[1]  # after the rehearsal
+    now, trained = joint.encoder.state_dict(), ended[1]  # after the rehearsal, or the late epoch
     assert not torch.allclose(trained[weight], before[weight], atol=1e-5)
     for name in before:
-        assert torch.allclose(now[name], (before[name] + trained[name]) / 2, atol=1e-7)
+        assert torch.allclose(now[name], before[name] + way * (trained[name] - before[name]), atol=1e-7)
 
 
 def test_rates_that_are_too_high_are_named(network) -> None:
@@ -264,6 +315,8 @@ def test_checkpoint_model_keeps_the_best_of_the_evaluations(network, monkeypatch
         return next(scores)
 
     monkeypatch.setattr(trainer._Run, "_evaluate", score)
+    scores_of_settling = iter([1.0, 0.0])
+    monkeypatch.setattr(trainer._Run, "_score", lambda run, held: next(scores_of_settling))
     options = TrainingOptions(
         epochs=4, evaluate_on_number_of_examples=5, checkpoint_model=True, random_seed=1
     )

@@ -1,0 +1,100 @@
+"""The end of a training: heads fitted to the encoder as it will ship, while that stays as it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sqz_nlu.training.dataset import Batch, Row, noisy_row, ordered_batches
+from sqz_nlu.training.joining import join_some
+from sqz_nlu.training.network import JointNetwork, Sentences
+
+_BATCH_OF_SENTENCES = 64
+_BATCH_OF_WORDS = 32
+_WORD_PASSES = 3
+_WORD_LEARNING_RATE = 1e-3
+_MOST_TOKENS = 1_000_000  # whose states are kept in memory, in 16 bits
+
+
+def sentences_of(network: JointNetwork, rows: Sequence[Row], device: torch.device) -> Sentences:
+    """What the intent head sees of rows, without dropout."""
+    network.eval()
+    found = []
+    for batch in _by_length(rows, _BATCH_OF_SENTENCES):
+        on_device = batch.to(device)
+        with torch.no_grad():
+            states = network.encoder(on_device.ids, on_device.mask)
+        found.append(network.sentences(states, on_device))
+    return Sentences.together(found)
+
+
+def fit_heads(
+    network: JointNetwork,
+    rows: Sequence[Row],
+    before: Sequence[Sentences],
+    share: float,
+    device: torch.device,
+    rng: np.random.Generator,
+) -> None:
+    """Fits the heads to the encoder, each text as a step of training would have seen it.
+
+    For the intent head that is logistic regression. It sees the texts as the encoder gave them before
+    training, too: afterwards it has them by heart, and others not. Heads on words go on from where they are.
+
+    Args:
+        network: its encoder does not change.
+        rows: the examples.
+        before: what the intent head saw of them, before.
+        share: how much of the way from where it is to what was fitted the intent head goes.
+        device: where to compute.
+        rng: joins examples, hides patterns and shuffles.
+    """
+    network.eval()
+    seen, words = [], []
+    tokens = 0
+    rows = [noisy_row(row, rng) for row in join_some(rows, network, rng)]
+    batches = list(_by_length(rows, _BATCH_OF_WORDS))
+    for index in rng.permutation(len(batches)):
+        batch = batches[index].to(device)
+        with torch.no_grad():
+            states = network.encoder(batch.ids, batch.mask)
+        seen.append(network.sentences(states, batch))
+        tokens += batch.ids.numel()
+        if network.word_head.out_features and tokens <= _MOST_TOKENS:
+            words.append((states.half(), batch))
+    if network.parts is not None:
+        network.parts.train()  # combinations are as frequent here as in training
+    trained = {name: value.clone() for name, value in network.intent_head.state_dict().items()}
+    network.fit_intents(Sentences.together([*before, *seen]))
+    fitted = network.intent_head.state_dict()
+    network.intent_head.load_state_dict({n: trained[n].lerp(fitted[n], share) for n in trained})
+    _fit_words(network, words, rng)
+    network.eval()
+
+
+def _fit_words(
+    network: JointNetwork, batches: Sequence[tuple[Tensor, Batch]], rng: np.random.Generator
+) -> None:
+    """AdamW on states that stay as they are; the rate falls as a cosine."""
+    head = network.word_head
+    optimizer = torch.optim.AdamW(head.parameters(), lr=_WORD_LEARNING_RATE)
+    steps = _WORD_PASSES * len(batches)
+    network.train()
+    for step, index in enumerate(i for _ in range(_WORD_PASSES) for i in rng.permutation(len(batches))):
+        states, batch = batches[index]
+        losses = network.word_losses(network.words(states.float(), batch.patterns), batch)
+        if not losses:
+            continue
+        optimizer.param_groups[0]["lr"] = _WORD_LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        optimizer.step()
+
+
+def _by_length(rows: Sequence[Row], batch_size: int) -> Iterable[Batch]:
+    """Batches of about equally long rows, so that little is padding."""
+    return ordered_batches(sorted(rows, key=lambda row: len(row.ids)), batch_size)
