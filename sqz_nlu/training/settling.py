@@ -17,7 +17,7 @@ _BATCH_OF_SENTENCES = 64
 _BATCH_OF_WORDS = 32
 _WORD_PASSES = 3
 _WORD_LEARNING_RATE = 1e-3
-_MOST_TOKENS = 1_000_000  # whose states are kept in memory, in 16 bits
+_MOST_TOKENS = 400_000  # whose states are kept in memory, in 16 bits
 
 
 def sentences_of(network: JointNetwork, rows: Sequence[Row], device: torch.device) -> Sentences:
@@ -43,7 +43,8 @@ def fit_heads(
     """Fits the heads to the encoder, each text as a step of training would have seen it.
 
     For the intent head that is logistic regression. It sees the texts as the encoder gave them before
-    training, too: afterwards it has them by heart, and others not. Heads on words go on from where they are.
+    training, too: afterwards it has them by heart, and others not. It stays as it is where intents combine:
+    that is learned from examples joined anew in every epoch. Heads on words go on from where they are.
 
     Args:
         network: its encoder does not change.
@@ -66,14 +67,18 @@ def fit_heads(
         tokens += batch.ids.numel()
         if network.word_head.out_features and tokens <= _MOST_TOKENS:
             words.append((states.half(), batch))
-    if network.parts is not None:
-        network.parts.train()  # combinations are as frequent here as in training
-    trained = {name: value.clone() for name, value in network.intent_head.state_dict().items()}
-    network.fit_intents(Sentences.together([*before, *seen]))
-    fitted = network.intent_head.state_dict()
-    network.intent_head.load_state_dict({n: trained[n].lerp(fitted[n], share) for n in trained})
+    if not network.joined_intents:
+        _fit_intents(network, Sentences.together([*before, *seen]), share)
     _fit_words(network, words, rng)
     network.eval()
+
+
+def _fit_intents(network: JointNetwork, sentences: Sentences, share: float) -> None:
+    head = network.intent_head
+    trained = {name: value.clone() for name, value in head.state_dict().items()}
+    network.fit_intents(sentences)
+    fitted = head.state_dict()
+    head.load_state_dict({name: trained[name].lerp(fitted[name], share) for name in trained})
 
 
 def _fit_words(

@@ -82,3 +82,13 @@ def test_patterns_keep_what_they_say_of_intents(tiny_examples, tiny_options) -> 
             for batch in ordered_batches(rows, 64)
         ]
     assert float(torch.cat(right).float().mean()) > 0.9  # in spite of what the patterns add
+
+
+def test_intents_that_combine_stay_as_they_were_trained(tiny_examples, tiny_options) -> None:
+    network, rows = made(tiny_examples, tiny_options)
+    network.joined_intents = {(0, 1): 2}
+    start = {name: value.clone() for name, value in network.intent_head.state_dict().items()}
+    words = network.word_head.weight.detach().clone()
+    fit_heads(network, rows, [], 1.0, CPU, np.random.default_rng(0))
+    assert all(torch.equal(value, start[name]) for name, value in network.intent_head.state_dict().items())
+    assert not torch.equal(network.word_head.weight, words)
