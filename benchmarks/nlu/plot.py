@@ -35,7 +35,12 @@ MOST = 100.5  # percent
 
 
 def draw(summary: Summary, places: Sequence[Place], metric: str, title: str, path: Path) -> None:
-    """Draws a panel for each place and writes a PNG."""
+    """Draws a panel for each place with something to compare, or for all if none has; writes a PNG."""
+
+    def measured(place: Place) -> int:
+        return sum(_any(summary, [place], name, metric) for name in PIPELINES)
+
+    places = [place for place in places if measured(place) > 1] or places
     rows = math.ceil(len(places) / COLUMNS)
     height = PANEL_HEIGHT * rows + HEAD + FOOT
     figure, panels = plt.subplots(rows, COLUMNS, figsize=(WIDTH, height), squeeze=False)
