@@ -24,7 +24,7 @@ from typing import Any
 
 import rasa_default
 import yaml
-from common import RESULTS, write_result
+from common import read_result, write_result
 
 from sqz_nlu.migration import migrate
 
@@ -172,9 +172,7 @@ def main() -> None:
         sys.exit(f"There is no bot in {arguments.data}; expected folders with a config.yml.")
     with tempfile.TemporaryDirectory() as temporary:
         work = (arguments.work or Path(temporary)).resolve()
-        path = RESULTS / "bots.json"
-        known = arguments.bot and path.is_file()
-        results = json.loads(path.read_text())["bots"] if known else {}
+        results = read_result("bots").get("bots", {}) if arguments.bot else {}
         for source in sources:
             if not arguments.bot or source.name in arguments.bot:
                 results[source.name] = try_bot(source, work)

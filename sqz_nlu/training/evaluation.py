@@ -114,6 +114,11 @@ class Evaluation:
     logits: npt.NDArray[np.float32]
     intents: npt.NDArray[np.int64]
 
+    @property
+    def score(self) -> float:
+        """The sum of the scores."""
+        return sum(self.scores.values())
+
 
 @torch.no_grad()
 def evaluate(network: JointNetwork, rows: Sequence[Row], device: torch.device) -> Evaluation:
@@ -163,7 +168,7 @@ class Best:
     """The weights of the best evaluation so far.
 
     Attributes:
-        score: sum of its scores.
+        score: its sum of scores.
         epoch: after which it was made.
         waited: evaluations since then.
         weights: a copy of everything that training changes.

@@ -14,7 +14,7 @@ from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.training.contrast import contrastive_loss
 from sqz_nlu.training.dataset import IGNORE, Batch
 from sqz_nlu.training.multi_intents import IntentParts
-from sqz_nlu.training.patterns import PatternHead
+from sqz_nlu.training.patterns import PatternHead, matching
 from sqz_nlu.training.regression import fit_classes
 from sqz_nlu.training.tagging import tagging_loss, word_loss
 
@@ -44,17 +44,17 @@ class Sentences:
     Attributes:
         vectors: means of token states, of unit length, ``[rows, hidden]``.
         intents: what is right, ``[rows]``.
-        addends: what patterns add to the head's logits, ``[rows, classes]``.
+        patterns: which lookup tables and regular expressions match, ``[rows, patterns]``.
     """
 
     vectors: Tensor
     intents: Tensor
-    addends: Tensor
+    patterns: Tensor
 
     @classmethod
     def together(cls, several: Iterable[Sentences]) -> Sentences:
         """One after the other."""
-        columns = zip(*((s.vectors, s.intents, s.addends) for s in several), strict=True)
+        columns = zip(*((s.vectors, s.intents, s.patterns) for s in several), strict=True)
         return cls(*map(torch.cat, columns))
 
 
@@ -162,24 +162,22 @@ class JointNetwork(nn.Module):
         """What the intent head sees of the rows that have an intent, from the states of a batch's tokens."""
         known = batch.intents != IGNORE
         pooled = _unit_mean(states, batch.mask)[known]
-        if self.patterns is None:
-            addends = pooled.new_zeros(len(pooled), self.intent_head.out_features)
-        else:
-            addends = self.patterns(batch.patterns[known])[1]
-        return Sentences(pooled, batch.intents[known], addends)
+        return Sentences(pooled, batch.intents[known], matching(batch.patterns[known]))
 
     @torch.no_grad()
     def fit_intents(self, sentences: Sentences) -> None:
         """Sets the intent head to logistic regression on sentence vectors.
 
-        Before training that leaves gradient descent to refine only what the encoder knows already.
+        Before training that leaves gradient descent to refine only what the encoder knows already. What
+        patterns add to the head's logits stays as it is.
         """
         head = self.intent_head
         if not len(sentences.intents) or head.out_features < 2:
             return
 
-        def logits(of_head: Tensor) -> Tensor:
-            of_head = of_head + sentences.addends
+        def logits(of_head: Tensor, rows: slice) -> Tensor:
+            if self.patterns is not None:
+                of_head = of_head + self.patterns.of_intents(sentences.patterns[rows])
             return of_head if self.parts is None else self.parts(of_head)
 
         weight, bias = fit_classes(sentences.vectors, sentences.intents, head.out_features, logits)

@@ -107,6 +107,12 @@ def pattern_tensor(rows: Sequence[RowPatterns], width: int) -> Tensor:
     return features
 
 
+def matching(features: Tensor) -> Tensor:
+    """Which patterns match somewhere: 0 or 1, ``[batch, patterns]``, of ``[batch, tokens, features]``."""
+    matches: Tensor = features.unflatten(-1, (PLACES, features.shape[-1] // PLACES)).amax((1, 2))
+    return matches
+
+
 class PatternHead(nn.Module):
     """What patterns add to the logits of tags and intents.
 
@@ -129,9 +135,11 @@ class PatternHead(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Addends of the tags ``[batch, tokens, tags]`` and intents ``[batch, intents]``."""
-        present = features.unflatten(-1, (PLACES, -1)).amax((1, 2))
-        tags, intents = self.weights()
-        return features @ tags, present @ intents
+        return features @ self.weights()[0], self.of_intents(matching(features))
+
+    def of_intents(self, matches: Tensor) -> Tensor:
+        """Addends of the intents, from which patterns match ``[batch, patterns]``."""
+        return _SCALE * (matches @ self.intents)
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """The weights of tags ``[features, tags]`` and intents ``[patterns, intents]``."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sqz_nlu.training.dataset import Batch, Row, noisy_row, ordered_batches
+from sqz_nlu.training.dataset import Batch, Row, collate, noisy_row
 from sqz_nlu.training.joining import join_some
 from sqz_nlu.training.network import JointNetwork, Sentences
 
@@ -24,11 +24,9 @@ def sentences_of(network: JointNetwork, rows: Sequence[Row], device: torch.devic
     """What the intent head sees of rows, without dropout."""
     network.eval()
     found = []
-    for batch in _by_length(rows, _BATCH_OF_SENTENCES):
-        on_device = batch.to(device)
-        with torch.no_grad():
-            states = network.encoder(on_device.ids, on_device.mask)
-        found.append(network.sentences(states, on_device))
+    for some in _by_length(rows, _BATCH_OF_SENTENCES):
+        batch = collate(some).to(device)
+        found.append(network.sentences(_states(network, batch), batch))
     return Sentences.together(found)
 
 
@@ -58,19 +56,24 @@ def fit_heads(
     seen, words = [], []
     tokens = 0
     rows = [noisy_row(row, rng) for row in join_some(rows, network, rng)]
-    batches = list(_by_length(rows, _BATCH_OF_WORDS))
-    for index in rng.permutation(len(batches)):
-        batch = batches[index].to(device)
-        with torch.no_grad():
-            states = network.encoder(batch.ids, batch.mask)
+    by_length = _by_length(rows, _BATCH_OF_WORDS)
+    for index in rng.permutation(len(by_length)):
+        batch = collate(by_length[index]).to(device)
+        states = _states(network, batch)
         seen.append(network.sentences(states, batch))
         tokens += batch.ids.numel()
         if network.word_head.out_features and tokens <= _MOST_TOKENS:
-            words.append((states.half(), batch))
+            words.append((states.half(), by_length[index]))
     if not network.joined_intents:
         _fit_intents(network, Sentences.together([*before, *seen]), share)
     _fit_words(network, words, rng)
     network.eval()
+
+
+@torch.no_grad()
+def _states(network: JointNetwork, batch: Batch) -> Tensor:
+    states: Tensor = network.encoder(batch.ids, batch.mask)
+    return states
 
 
 def _fit_intents(network: JointNetwork, sentences: Sentences, share: float) -> None:
@@ -82,7 +85,7 @@ def _fit_intents(network: JointNetwork, sentences: Sentences, share: float) -> N
 
 
 def _fit_words(
-    network: JointNetwork, batches: Sequence[tuple[Tensor, Batch]], rng: np.random.Generator
+    network: JointNetwork, batches: Sequence[tuple[Tensor, Sequence[Row]]], rng: np.random.Generator
 ) -> None:
     """AdamW on states that stay as they are; the rate falls as a cosine."""
     head = network.word_head
@@ -90,7 +93,8 @@ def _fit_words(
     steps = _WORD_PASSES * len(batches)
     network.train()
     for step, index in enumerate(i for _ in range(_WORD_PASSES) for i in rng.permutation(len(batches))):
-        states, batch = batches[index]
+        states, some = batches[index]
+        batch = collate(some).to(states.device)
         losses = network.word_losses(network.words(states.float(), batch.patterns), batch)
         if not losses:
             continue
@@ -100,6 +104,7 @@ def _fit_words(
         optimizer.step()
 
 
-def _by_length(rows: Sequence[Row], batch_size: int) -> Iterable[Batch]:
-    """Batches of about equally long rows, so that little is padding."""
-    return ordered_batches(sorted(rows, key=lambda row: len(row.ids)), batch_size)
+def _by_length(rows: Sequence[Row], size: int) -> list[list[Row]]:
+    """Some rows at a time that are about equally long, so that little is padding."""
+    rows = sorted(rows, key=lambda row: len(row.ids))
+    return [rows[first : first + size] for first in range(0, len(rows), size)]

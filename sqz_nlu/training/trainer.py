@@ -18,7 +18,7 @@ from sqz_nlu.errors import OptionError
 from sqz_nlu.events import EventLog
 from sqz_nlu.training.calibration import expected_calibration_error, fit_temperature, top_confidences
 from sqz_nlu.training.dataset import Row, rounding_batches, shuffled_batches
-from sqz_nlu.training.evaluation import Best, MeanLosses, Scores, evaluate
+from sqz_nlu.training.evaluation import Best, Evaluation, MeanLosses, Scores, evaluate
 from sqz_nlu.training.fallback import FallbackThreshold, recommend_threshold
 from sqz_nlu.training.joining import join_some
 from sqz_nlu.training.network import JointNetwork, Sentences
@@ -90,7 +90,6 @@ def train(
         rng = np.random.default_rng(seed)
         plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
         result = Training(temperature=earlier.temperature if earlier else 1.0)
-        held = [rows[i] for i in plan.held]
         network.to(device).eval()
         _announce(plan, len(rows), options, device, earlier is not None)
         try:
@@ -99,15 +98,15 @@ def train(
                 rehearsal = _Run(network, options, plan.rehearsal(), rng, device, EventLog(None))
                 with rehearsal.bar:
                     rehearsal.perform(rows, begin=earlier is None)
-                    rehearsal.calibrate(held, result)
+                    rehearsal.calibrate(result)
                 network.load_state_dict(weights)
                 network.encoder.set_rounding(False)
                 found = rehearsal.plan
-                plan, held = replace(plan.performance(), refit=found.refit, way=found.way), []
+                plan = replace(plan.performance(), refit=found.refit, way=found.way)
             run = _Run(network, options, plan, rng, device, events or EventLog(None))
             with run.bar:
                 run.perform(rows, begin=earlier is None)
-                run.calibrate(held, result)
+                run.calibrate(result)
                 run.conclude(rows)
         finally:
             network.eval().cpu()
@@ -139,11 +138,12 @@ class _Run:
         self.trained: dict[str, torch.Tensor] = {}
         self.before: Sentences | None = None
         self.before_of_held: Sentences | None = None
+        self.held_out: Evaluation | None = None
         self.by_batch = options.tensorboard_log_level == "batch"
         self.bar = tqdm(total=plan.epochs, unit="epoch", desc="SqueezeBERT", file=sys.stderr, leave=False)
 
     def perform(self, rows: Sequence[Row], begin: bool) -> None:
-        """Trains on the kept rows for all but the late epochs, and settles.
+        """Trains on the kept rows for all but the late epochs, settles, and looks at the held-out ones.
 
         Args:
             rows: all examples.
@@ -160,18 +160,21 @@ class _Run:
         if begin and self.before:
             self.network.fit_intents(self.before)
         self.fit(kept, plan.epochs - plan.late_epochs, held if plan.on_request else [])
-        if held:
-            self.trained = _copy_of(self.network)
-        score = self._score(held) if held and plan.refit else 0.0
+        if not held:
+            self._settle(kept, [self.before])
+            return
+        self.trained = _copy_of(self.network)
+        needed = -math.inf
+        if plan.refit:
+            needed = evaluate(self.network, held, self.device).score - 1.0 / math.sqrt(len(held))
         self._settle(kept, [self.before])
-        if held and plan.refit and self._score(held) < score - 1.0 / math.sqrt(len(held)):
+        self.held_out = evaluate(self.network, held, self.device)
+        if self.held_out.score < needed:
             logger.info("The heads stay as they were trained: fitted anew they understood less.")
             self.plan = replace(plan, way=1.0, refit=0.0)
             self._go_back()
             self._settle(kept, [])
-
-    def _score(self, rows: Sequence[Row]) -> float:
-        return sum(evaluate(self.network, rows, self.device).scores.values())
+            self.held_out = evaluate(self.network, held, self.device)
 
     def _go_back(self) -> None:
         """Undoes what settling did."""
@@ -228,12 +231,12 @@ class _Run:
         return every > 0 and self.epoch % every == 0
 
     def _evaluate(self, rows: Sequence[Row]) -> float:
-        """The sum of the scores."""
+        """The score."""
         evaluation = evaluate(self.network, rows, self.device)
         figures = _named(evaluation.losses, evaluation.scores)
         self.events.write("test", figures, self.schedule.step if self.by_batch else self.epoch)
         logger.info("Epoch %d, %d held-out examples: %s", self.epoch, len(rows), shown(figures))
-        return sum(evaluation.scores.values())
+        return evaluation.score
 
     def _pass(self, rows: Sequence[Row]) -> None:
         self.network.train()
@@ -277,12 +280,12 @@ class _Run:
     def _rates(self) -> dict[str, float]:
         return {f"learning_rate/{name}": rate for name, rate in self.schedule.rates().items()}
 
-    def calibrate(self, rows: Sequence[Row], result: Training) -> None:
-        """Fits the temperature on rows that were not trained on, and measures them."""
-        if not rows:
+    def calibrate(self, result: Training) -> None:
+        """Fits the temperature on the held-out rows, and notes their figures."""
+        evaluation = self.held_out
+        if evaluation is None:
             return
-        evaluation = evaluate(self.network, rows, self.device)
-        result.held_out = {"examples": float(len(rows)), **evaluation.scores}
+        result.held_out = {"examples": float(len(self.plan.held)), **evaluation.scores}
         logits, intents = evaluation.logits, evaluation.intents
         if not len(intents) or logits.shape[1] < 2:
             return

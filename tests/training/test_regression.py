@@ -49,10 +49,30 @@ def test_certainty_does_not_depend_on_the_number_of_examples(examples: int) -> N
 def test_classes_that_are_sums_of_outputs() -> None:
     features, classes = clusters(80)
     members = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0]])
-    weight, bias = fit_classes(features, classes, 3, lambda logits: logits @ members.T)
+    weight, bias = fit_classes(features, classes, 3, lambda logits, _: logits @ members.T)
     assert weight.shape == (3, 16)
     found = (F.linear(features, weight, bias) @ members.T).argmax(-1)
     assert float((found == classes).float().mean()) > 0.6
+
+
+def test_examples_that_are_too_many_for_memory_are_seen_in_parts(monkeypatch) -> None:
+    features, classes = clusters(90)
+    members = torch.eye(4) * torch.tensor([1.0, 2.0, 1.0, 1.0])
+    addends = torch.randn(90, 4, generator=torch.Generator().manual_seed(0))
+    parts = []
+
+    def outputs(logits: torch.Tensor, rows: slice) -> torch.Tensor:
+        parts.append(len(logits))
+        return logits @ members + addends[rows]
+
+    weight, bias = fit_classes(features, classes, 4, outputs)
+    assert set(parts) == {90}
+    monkeypatch.setattr("sqz_nlu.training.regression._MOST_LOGITS", 160)
+    in_parts = fit_classes(features, classes, 4, outputs)
+    assert set(parts) == {90, 40, 10}
+    expected = (F.linear(features, weight, bias) @ members).softmax(-1)
+    found = (F.linear(features, *in_parts) @ members).softmax(-1)
+    torch.testing.assert_close(found, expected, rtol=0.0, atol=0.01)
 
 
 def test_the_intent_head_starts_with_what_the_encoder_knows(tiny_examples, tiny_options) -> None:

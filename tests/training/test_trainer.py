@@ -24,7 +24,7 @@ from sqz_nlu.runtime.bundle import read_bundle
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training import fallback, trainer
 from sqz_nlu.training.dataset import IGNORE, Row, encode_examples
-from sqz_nlu.training.evaluation import Best, evaluate, stratified_split
+from sqz_nlu.training.evaluation import Best, Evaluation, evaluate, stratified_split
 from sqz_nlu.training.examples import label_space
 from sqz_nlu.training.fallback import recommend_threshold
 from sqz_nlu.training.network import JointNetwork, Sentences
@@ -131,9 +131,9 @@ class Notes:
             self.passes.append(len(rows))
             one_pass(run, rows)
 
-        def note_calibration(run, held, result) -> None:
-            self.calibrated.append((len(held), len(self.passes)))
-            calibrate(run, held, result)
+        def note_calibration(run, result) -> None:
+            self.calibrated.append((len(run.plan.held), len(self.passes)))
+            calibrate(run, result)
 
         monkeypatch.setattr(trainer, "sentences_of", note_look)
         monkeypatch.setattr(joint, "fit_intents", note_fit)
@@ -144,7 +144,7 @@ class Notes:
 def test_a_tenth_joins_late_and_the_heads_are_fitted_to_each_text_twice(network, monkeypatch) -> None:
     joint, rows = network
     monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
-    monkeypatch.setattr(trainer._Run, "_score", lambda run, rows: 1.0)
+    monkeypatch.setattr(Evaluation, "score", 1.0)
     notes = Notes(joint, monkeypatch)
     result = trainer.train(joint, (rows * 60)[:60], TrainingOptions(epochs=4, device="cpu"))
     assert result.epochs == 4
@@ -161,7 +161,7 @@ def test_with_few_examples_a_rehearsal_is_calibrated_and_all_of_them_are_learned
 ) -> None:
     joint, rows = network
     notes = Notes(joint, monkeypatch)
-    monkeypatch.setattr(trainer._Run, "_score", lambda run, rows: 1.0)
+    monkeypatch.setattr(Evaluation, "score", 1.0)
     result = trainer.train(joint, (rows * 60)[:60], TrainingOptions(epochs=4, device="cpu"))
     assert result.epochs == 4
     assert result.held_out["examples"] == 6
@@ -178,7 +178,7 @@ def test_heads_that_are_worse_when_fitted_anew_stay_as_they_were(network, monkey
     if not few:
         monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
     scores = iter([1.0, 0.5])
-    monkeypatch.setattr(trainer._Run, "_score", lambda run, rows: next(scores))
+    monkeypatch.setattr(Evaluation, "score", property(lambda evaluation: next(scores)))
     notes, ended = Notes(joint, monkeypatch), []
     fit_rows = trainer._Run.fit
 
@@ -212,7 +212,7 @@ def test_the_encoder_goes_part_of_the_way_back(network, monkeypatch, few: bool, 
     joint, rows = network
     if not few:
         monkeypatch.setattr("sqz_nlu.training.schedule._FEW_EXAMPLES", 0)
-    monkeypatch.setattr(trainer._Run, "_score", lambda run, rows: 1.0)
+    monkeypatch.setattr(Evaluation, "score", 1.0)
     rows = [dataclasses.replace(row, tags=[IGNORE] * len(row.tags)) for row in (rows * 60)[:60]]
     before = {name: value.clone() for name, value in joint.encoder.state_dict().items()}
     ended = []
@@ -316,7 +316,7 @@ def test_checkpoint_model_keeps_the_best_of_the_evaluations(network, monkeypatch
 
     monkeypatch.setattr(trainer._Run, "_evaluate", score)
     scores_of_settling = iter([1.0, 0.0])
-    monkeypatch.setattr(trainer._Run, "_score", lambda run, held: next(scores_of_settling))
+    monkeypatch.setattr(Evaluation, "score", property(lambda evaluation: next(scores_of_settling)))
     options = TrainingOptions(
         epochs=4, evaluate_on_number_of_examples=5, checkpoint_model=True, random_seed=1
     )
