@@ -34,6 +34,7 @@ FILES = (CONFIG, TOKENIZER, MODEL, CARD)
 # A folder with these is a bundle and may be replaced by one, even where it is damaged.
 SIGNS = (MANIFEST, MODEL)
 OFFSET_UNIT = "unicode code points"
+_WEIGHTS = ("*.safetensors", "*.bin")  # of checkpoints
 # The encoder that ships with the package, and the name that stands for it.
 EMBEDDED = "embedded"
 EMBEDDED_FOLDER = Path(__file__).parent.parent / "encoder" / "embedded"
@@ -119,6 +120,12 @@ def verify_files(where: Path, files: Mapping[str, bytes]) -> Bundle:
 
 def _existing(folder: Path) -> Path:
     if folder.is_dir():
+        if _is_checkpoint(folder):
+            raise BundleError(
+                f"'{folder}' holds the weights of a checkpoint and no bundle. Expected {MANIFEST} and "
+                f"{', '.join(FILES)}, which training makes: name the checkpoint as `model` of "
+                "SqueezeBertClassifier, run `rasa train`, and name the archive that it wrote here."
+            )
         return folder
     previous = previous_folder(folder)
     if not folder.exists() and is_bundle(previous):  # a crash fell between the two renames of write_bundle
@@ -128,6 +135,12 @@ def _existing(folder: Path) -> Path:
         f"The bundle '{folder}' is {kind}. Expected a folder with {MANIFEST}, {', '.join(FILES)}. "
         "Train one with `rasa train`, and get it out of a model archive with `sqz-nlu export`."
     )
+
+
+def _is_checkpoint(folder: Path) -> bool:
+    if any((folder / name).exists() for name in SIGNS):
+        return False
+    return any(found for name in _WEIGHTS for found in folder.glob(name))
 
 
 def is_bundle(folder: Path) -> bool:

@@ -95,6 +95,20 @@ def test_missing_folder_and_file_in_its_place(tmp_path: Path) -> None:
         Interpreter.load(tmp_path / "text")
 
 
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_a_checkpoint_is_not_called_a_damaged_bundle(copy: Path, tmp_path: Path, weights: str) -> None:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / weights).write_bytes(b"")
+    with pytest.raises(BundleError, match="holds the weights of a checkpoint and no bundle"):
+        read_bundle(folder)
+    (copy / MANIFEST).unlink()
+    (copy / weights).write_bytes(b"")
+    with pytest.raises(BundleError, match=f"has no {MANIFEST}"):
+        read_bundle(copy)
+
+
 def test_another_format_version_is_said_so(copy: Path) -> None:
     manifest = json.loads((copy / MANIFEST).read_text())
     manifest["format_version"] = 2
