@@ -84,6 +84,8 @@ def test_plans() -> None:
     assert make_plan(rows, options, rng, [index < 60 for index in range(100)]).held == ()
     assert (plan.refit, plan.way, asked.refit, asked.way) == (0.5, 0.7, 0.5, 0.7)
     assert (few.refit, few.way, continued.refit, continued.way) == (0.0, 1.0, 0.0, 1.0)
+    tagged = make_plan([dataclasses.replace(row, tags=[IGNORE, 1]) for row in rows], options, rng)
+    assert (tagged.refit, tagged.way) == (0.5, 0.85)
 
 
 def test_few_examples_are_those_of_which_every_one_counts() -> None:
