@@ -28,6 +28,7 @@ _DIET_ONLY = frozenset(
 # Without a number of the user's.
 MOST_EPOCHS = 16
 FEWEST_EPOCHS = 8
+MOST_EPOCHS_WITH_ENTITIES = 32
 
 
 def _range(default: Any, low: float | None = None, high: float | None = None) -> Any:
@@ -41,7 +42,8 @@ class TrainingOptions:
     Attributes:
         model: the encoder: ``embedded``, a hub id, or a folder with an encoder or a bundle.
         offline: never contact the hub.
-        epochs: passes over the examples. Left unset, there are fewer for more examples, down to 8.
+        epochs: passes over the examples. Left unset, there are fewer for more examples, down to 8, and up to
+            32 where few have to teach entities.
         batch_size: examples a step.
         learning_rate: AdamW's peak for the encoder's last layer. Left unset it is 0.0004, or less where
             intents have few examples.

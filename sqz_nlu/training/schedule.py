@@ -12,7 +12,12 @@ import torch
 from sqz_nlu.training.dataset import IGNORE, Row
 from sqz_nlu.training.evaluation import stratified_split
 from sqz_nlu.training.network import JointNetwork
-from sqz_nlu.training.options import FEWEST_EPOCHS, MOST_EPOCHS, TrainingOptions
+from sqz_nlu.training.options import (
+    FEWEST_EPOCHS,
+    MOST_EPOCHS,
+    MOST_EPOCHS_WITH_ENTITIES,
+    TrainingOptions,
+)
 
 _CALIBRATION_SHARE = 0.1
 _CALIBRATION_MINIMUM = 50
@@ -20,6 +25,7 @@ _LATE_SHARE = 4  # one epoch in four, at the end, sees the examples held out for
 _STEPS_PER_EPOCH = 10
 # With half of it the example bot (3,268 examples) finds entities with an F1 two points lower.
 _ENOUGH_STEPS = 1600
+_FEWEST_STEPS_WITH_ENTITIES = 400  # words' tags need more steps than intents do
 _FEW_EXAMPLES = 20  # of an intent
 _LEARNING_RATE = 4e-4
 # Few texts are soon known by heart, and the encoder drifts; words' tags need more of it than intents do.
@@ -90,13 +96,13 @@ def make_plan(
 ) -> Plan:
     """Decides epochs, batch size, learning rate and what is held out.
 
-    Small data sets get smaller batches, so that an epoch has enough steps, and large ones fewer epochs if
-    the user names no number; intents with few examples a lower learning rate. Unless the user holds examples
-    out, a tenth of them stays out for the first three quarters of the epochs and joins then; where intents
-    have few examples it stays out of a rehearsal only. Without four epochs or 50 examples none does. Where
-    something is held out the encoder goes part of the way back in the end, a smaller one with entities, and
-    heads are fitted to it; with entities and few examples, or where an earlier training is continued, it
-    stays where it is.
+    Small data sets get smaller batches, so that an epoch has enough steps, and large ones fewer epochs if the
+    user names no number, small ones with entities more of them; intents with few examples a lower learning
+    rate. Unless the user holds examples out, a tenth of them stays out for the first three quarters of the
+    epochs and joins then; where intents have few examples it stays out of a rehearsal only. Without four
+    epochs or 50 examples none does. Where something is held out the encoder goes part of the way back in the
+    end, a smaller one with entities, and heads are fitted to it; with entities and few examples, or where an
+    earlier training is continued, it stays where it is.
 
     Args:
         rows: the examples.
@@ -107,8 +113,8 @@ def make_plan(
     """
     asked = options.evaluate_on_number_of_examples
     batch_size = max(1, min(options.batch_size, 2 * math.ceil(len(rows) / (2 * _STEPS_PER_EPOCH))))
-    enough = math.ceil(_ENOUGH_STEPS / math.ceil(len(rows) / batch_size))
-    epochs = options.epochs or max(FEWEST_EPOCHS, min(MOST_EPOCHS, enough))
+    entities = any(tag > 0 for row in rows for tag in row.tags)
+    epochs = options.epochs or _chosen_epochs(math.ceil(len(rows) / batch_size), entities)
     late = 0 if asked else epochs // _LATE_SHARE
     fresh = [index for index in range(len(rows)) if not (seen and seen[index])]
     size = min(asked, len(rows) // 2)
@@ -118,7 +124,6 @@ def make_plan(
     kept = sorted(set(range(len(rows))) - set(held))
     few = len(rows) <= _FEW_EXAMPLES * _intents(rows)
     rehearsed = few and bool(held) and not asked
-    entities = any(tag > 0 for row in rows for tag in row.tags)
     return Plan(
         epochs=epochs,
         late_epochs=late if held and not rehearsed else 0,
@@ -131,6 +136,14 @@ def make_plan(
         way=_chosen_way(few, entities) if held and not any(seen) else 1.0,
         refit=_chosen_refit(few) if held and (rehearsed or not any(seen)) else 0.0,
     )
+
+
+def _chosen_epochs(steps: int, entities: bool) -> int:
+    """Passes of so many steps each."""
+    epochs = max(FEWEST_EPOCHS, min(MOST_EPOCHS, math.ceil(_ENOUGH_STEPS / steps)))
+    if not entities:
+        return epochs
+    return max(epochs, min(MOST_EPOCHS_WITH_ENTITIES, math.ceil(_FEWEST_STEPS_WITH_ENTITIES / steps)))
 
 
 def _chosen_rate(few: bool, entities: bool) -> float:

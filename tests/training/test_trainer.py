@@ -209,6 +209,13 @@ def test_more_examples_need_fewer_epochs_unless_the_user_says(examples: int, epo
     assert make_plan(rows, TrainingOptions(epochs=16), rng).epochs == 16
 
 
+@pytest.mark.parametrize(("examples", "epochs"), [(100, 32), (360, 32), (640, 20), (1600, 16), (15000, 8)])
+def test_few_examples_with_entities_get_more_epochs(examples: int, epochs: int) -> None:
+    rows = rows_of(examples // 2, examples // 2)
+    rows[0] = dataclasses.replace(rows[0], tags=[IGNORE, 1])
+    assert make_plan(rows, TrainingOptions(), np.random.default_rng(0)).epochs == epochs
+
+
 @pytest.mark.parametrize(("few", "way"), [(True, 0.5), (False, 0.7)])
 def test_the_encoder_goes_part_of_the_way_back(network, monkeypatch, few: bool, way: float) -> None:
     joint, rows = network
