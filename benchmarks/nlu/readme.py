@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nlu.summary import NOTHING, PARTS, Group, Place, Summary
+from nlu.data import BOT_PART
+from nlu.summary import NOTHING, Group, Place, Summary
 from nlu.targets import DIET, OURS
 
 NAME = "nlu"  # of the marks in README.md
-EXAMPLES = {"5shot": "5 examples an intent", "10shot": "10 examples an intent", "full": "all examples"}
+EXAMPLES = {
+    "5shot": "5 examples an intent",
+    "10shot": "10 examples an intent",
+    "full": "all examples",
+    BOT_PART: "four fifths of a bot's examples",
+}
 HEAD = """| trained on | intents, %: ours | DIET | entities, F1 %: ours | DIET | training: ours | DIET |
 |---|---:|---:|---:|---:|---:|---:|"""
 TAIL = """
@@ -43,7 +49,7 @@ def _how(groups: Sequence[Group]) -> str:
 
 
 def _row(summary: Summary, place: Place) -> str:
-    cells = [f"{place[0]}, {EXAMPLES.get(place[1], PARTS[place[1]])}"]
+    cells = [f"{place[0]}, {EXAMPLES[place[1]]}"]
     for metric, form, scale in (
         ("intent_accuracy", "{:.1f}", 100),
         ("span_f1", "{:.1f}", 100),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nlu.cells import DATA_SETS
+from nlu.data import BOT_PART
 from nlu.pipelines import PIPELINES
 from nlu.summary import Place, Summary
 
@@ -66,6 +67,7 @@ def judge(summary: Summary) -> Iterator[Judgement]:
         yield _at_least(summary, place, "span_f1", least)
     for place, margin in SPANS_ABOVE_DIET.items():
         yield _above_diet(summary, place, "span_f1", margin)
+    yield from _bots(summary)
     yield from _out_of_scope(summary)
     for place in FULL:
         ece = summary.mean(place, OURS, "ece")
@@ -85,6 +87,14 @@ def judge(summary: Summary) -> Iterator[Judgement]:
                 yield _judgement(
                     place, f"{NAMES[metric]}, int8", target, -round(lost, 2) + 0.0, "{:+.2f}", reached
                 )
+
+
+def _bots(summary: Summary) -> Iterator[Judgement]:
+    for place in summary.places():
+        if place[1] == BOT_PART:
+            yield _above_diet(summary, place, "intent_accuracy", 0.0)
+            if summary.mean(place, OURS, "span_f1") is not None:
+                yield _above_diet(summary, place, "span_f1", 0.0)
 
 
 def _out_of_scope(summary: Summary) -> Iterator[Judgement]:

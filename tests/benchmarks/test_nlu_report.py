@@ -131,6 +131,20 @@ def test_out_of_scope_targets() -> None:
     assert found["clinc150/full", "AUROC", "above DIET by 0.03"] == "**missed**"
 
 
+def test_every_bot_is_to_be_above_diet() -> None:
+    pair = [
+        record("ours-int8", "some-bot/split", span_f1=0.8),
+        record("diet", "some-bot/split", intent_accuracy=0.89, span_f1=0.81),
+    ]
+    found = verdicts(summary(*pair, record("ours-int8", "other-bot/split", span_f1=None)))
+    assert found["some-bot/split", "intents", "above DIET"] == "met"
+    assert found["some-bot/split", "span F1", "above DIET"] == "**missed**"
+    assert found["other-bot/split", "intents", "above DIET"] == "not measured"
+    assert ("other-bot/split", "span F1", "above DIET") not in found
+    made = readme.block(summary(*pair))
+    assert "| some-bot, four fifths of a bot's examples | 90.0 | 89.0 | 80.0 | 81.0 |" in made
+
+
 def test_training_times_are_in_units_of_each_runs_reference() -> None:
     ours, diet = record("ours-int8", train_s=10.0), record("diet", train_s=200.0, run="r2")
     target = ("hwu64/full", "training", "at most 0.15 of DIET's")
