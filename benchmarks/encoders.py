@@ -183,7 +183,7 @@ def main() -> None:
     if arguments.report:
         from encoders_page import write_page
 
-        for path in write_page(read_result(NAME)):
+        for path in write_page({"rows": {}, **read_result(NAME)}):
             print(path)
     elif arguments.only_latency:
         latency_step(arguments.only, arguments)
