@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common import RESULTS
+from common import read_result
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEACHER, TRAINED = "teacher", ("embedded", "small")
@@ -77,9 +76,8 @@ def write_page(result: Mapping[str, Any]) -> list[Path]:
     trained = max(tokens, default=0)
     how = _TRAINED.format(tokens=trained) if trained else _CLOSED
     lines = [_INTRODUCTION.format(how=how), *table(rows), _COLUMNS]
-    first = RESULTS / "first-weights.json"
-    if first.is_file():
-        lines += first_weights(json.loads(first.read_text("utf-8")))
+    if first := read_result("first-weights"):
+        lines += first_weights(first)
     page = DOCS / "encoders.md"
     page.write_text("\n".join([*lines, _MAKING]).rstrip() + "\n", "utf-8")
     return [page, plot(rows, DOCS / "encoders.png")]

@@ -23,7 +23,7 @@ os.environ.setdefault("USE_TF", "0")
 
 import numpy as np
 import torch
-from common import RESULTS, write_result
+from common import read_result, write_result
 from encoder_figures import DATASETS, cosine, one_by_one
 
 from sqz_nlu.encoder import model
@@ -101,8 +101,7 @@ def main() -> None:
     texts = pick_texts(arguments.data)
     row = {"cost": costs(encoder, embed, texts), "peaks": peaks(encoder, embed, texts[::10])}
     print(json.dumps({arguments.name: row}, indent=1))
-    path = RESULTS / "rounding.json"
-    rows = json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else {}
+    rows = read_result("rounding").get("rows", {})
     print(write_result("rounding", {"texts": len(texts), "rows": {**rows, arguments.name: row}}))
 
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import graph_parts
 import operators
 import process_parts
-from common import RESULTS, machine
+from common import RESULTS, machine, read_result
 
 NAME = "speed"
 TIMED = {
@@ -56,7 +56,7 @@ def main() -> None:
             result = process_parts.training(arguments.data)
         else:
             result = TIMED[part](arguments.seconds)
-        written = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        written = read_result(NAME)
         written[part] = {"machine": machine(), "measured": time.strftime("%Y-%m-%d"), **result}
         RESULTS.mkdir(exist_ok=True)
         path.write_text(json.dumps(written, indent=1) + "\n", "utf-8")
