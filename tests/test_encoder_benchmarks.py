@@ -112,7 +112,7 @@ def test_the_reference_graph_runs_and_times_are_ratios_to_it(load) -> None:
 def test_the_page_says_what_was_measured_and_what_was_not(load, tmp_path: Path, monkeypatch) -> None:
     page = load("encoders_page")
     monkeypatch.setattr(page, "DOCS", tmp_path)
-    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    monkeypatch.setattr(load("common"), "RESULTS", tmp_path)
     means = {"int8": {"5": 70.0, "10": 80.0}, "float": {"5": 71.0, "10": 81.0}}
     accuracy = {**figures(), "means": means, "pooled_distance": 0.1}
     row = {"settings": {"tokens": 0}, "accuracy": accuracy}
