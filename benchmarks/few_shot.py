@@ -8,7 +8,7 @@ is a test_oos.jsonl, how well the confidence tells texts of the intents from oth
 
 DIR has a folder for each data set with train_5shot.jsonl, train_10shot.jsonl, train.jsonl and test.jsonl. A
 cell is a data set and a part: 5 or 10 (shots), full, or a number of examples taken evenly from the training
-part.
+part. Runs with other cells, seeds or options that the result file has are kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import write_result
+from common import read_result, write_result
 from epochs import examples, training_part
 from nlu.scoring import auroc
 
@@ -70,7 +70,8 @@ def run_cell(data: Path, cell: str, options: dict[str, Any], seed: int) -> dict[
         times = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - processor}
         scores = score(report.bundle, data / name)
     measured = {key: round(value, 2) for key, value in {**scores, **times}.items()}
-    return {"cell": cell, "examples": len(train), "seed": seed, "epochs": report.training.epochs, **measured}
+    told = {"cell": cell, "seed": seed, "options": options}
+    return {**told, "examples": len(train), "epochs": report.training.epochs, **measured}
 
 
 def main() -> None:
@@ -81,13 +82,15 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[7])
     parser.add_argument("--name", default="few-shot", help="name of the result file; '' for none")
     arguments = parser.parse_args()
-    runs = []
+    runs = read_result(arguments.name).get("runs", []) if arguments.name else []
     for cell in arguments.cells:
         for seed in arguments.seeds:
-            runs.append(run_cell(arguments.data, cell, arguments.options, seed))
-            print(json.dumps(runs[-1]), flush=True)
+            run = run_cell(arguments.data, cell, arguments.options, seed)
+            print(json.dumps(run), flush=True)
+            same = ("cell", "seed", "options")
+            runs = [*(r for r in runs if any(r.get(key) != run[key] for key in same)), run]
             if arguments.name:
-                write_result(arguments.name, {"options": arguments.options, "runs": runs})
+                write_result(arguments.name, {"runs": runs})
 
 
 if __name__ == "__main__":

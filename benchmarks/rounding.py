@@ -76,7 +76,7 @@ def peaks(encoder: SqueezeBertEncoder, embed: Embed, texts: Sequence[str]) -> li
             _layer: Any, _inputs: Any, output: torch.Tensor, layer: Any = layer, to: Any = blocks
         ) -> None:
             active = layer.intermediate.activation(layer.intermediate.conv1d(output))
-            for block, part in zip(to, active[0].amax(0).chunk(len(to)), strict=True):
+            for block, part in zip(to, active.amax(0).chunk(len(to)), strict=True):
                 block.append(np.sort(part.numpy())[::-1][[0, 9]])
 
         handle = layer.post_attention.register_forward_hook(watch)

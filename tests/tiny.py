@@ -44,6 +44,16 @@ def tiny_config(**changes):
     return SqueezeBertConfig(**fields | changes)
 
 
+def tiny_model(layers=2):
+    """An encoder of that width, with random weights."""
+    import torch
+
+    from sqz_nlu.encoder.model import SqueezeBertEncoder
+
+    torch.manual_seed(0)
+    return SqueezeBertEncoder(tiny_config(num_hidden_layers=layers))
+
+
 def annotated(marked: str, intent: str | None):
     """An example from text with entities marked as ``<text|entity|role|group>``."""
     from sqz_nlu.training.examples import EntitySpan, Example

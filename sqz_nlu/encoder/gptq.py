@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sqz_nlu.encoder.model import GroupedLinear, Layer, SqueezeBertEncoder
+from sqz_nlu.encoder.packing import Packing
 from sqz_nlu.encoder.quantize import PROJECTION_LIMIT
 from sqz_nlu.encoder.rounding import round_activations
 
@@ -37,12 +38,13 @@ def round_weights(encoder: SqueezeBertEncoder, batches: Sequence[tuple[Tensor, T
     encoder.eval()
     encoder.set_rounding(True)
     kept = [mask.bool() for _, mask in batches]
+    packings = [Packing(mask, padding=True) for _, mask in batches]
     states = [encoder.embeddings(ids) for ids, _ in batches]
     for layer in encoder.encoder.layers:
         assert isinstance(layer, Layer)
         attention = layer.attention
         _round_products((attention.query, attention.key, attention.value), states, kept)
-        heard = [attention(x, mask[:, None, None, :]) for x, mask in zip(states, kept, strict=True)]
+        heard = [attention(x, packing) for x, packing in zip(states, packings, strict=True)]
         _round_products((layer.post_attention.conv1d,), heard, kept)
         attended = [layer.post_attention(x, before) for x, before in zip(heard, states, strict=True)]
         _round_products((layer.intermediate.conv1d,), attended, kept)

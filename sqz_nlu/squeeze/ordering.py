@@ -139,11 +139,10 @@ def _measure(
 ) -> list[tuple[Layer, dict[str, Float]]]:
     """Each kept layer of the teacher, with the variance of every projection's input channels."""
     sums: dict[tuple[int, str], Float] = {}
-    real = torch.zeros(0)
 
     def watch(index: int, name: str) -> torch.utils.hooks.RemovableHandle:
         def add(_module: nn.Module, arguments: tuple[Tensor, ...], _output: Tensor) -> None:
-            x = arguments[0].detach()[real].double()
+            x = arguments[0].detach().double()  # of tokens, without padding
             moments = torch.stack([torch.ones_like(x[0]) * len(x), x.sum(0), x.square().sum(0)])
             sums[index, name] = sums.get((index, name), 0.0) + moments.cpu().numpy()
 
@@ -153,7 +152,6 @@ def _measure(
     try:
         with torch.no_grad():
             for ids, mask in batches:
-                real = mask.bool()
                 teacher(ids, mask)
     finally:
         for handle in handles:

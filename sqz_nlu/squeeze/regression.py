@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sqz_nlu.encoder.model import GroupedLinear, Layer, ProjectAndNormalise, SqueezeBertEncoder
+from sqz_nlu.encoder.packing import Packing
 from sqz_nlu.squeeze.ordering import Batch
 from sqz_nlu.squeeze.spreading import spread
 
@@ -77,23 +78,22 @@ def fit_layers(
         spread_peaks: divide massive activations among several units, see `spreading`.
     """
     with torch.no_grad():
-        ours = [student.embeddings(ids) for ids, _ in batches]
-        theirs = [teacher.embeddings(ids) for ids, _ in batches]
+        packings = [Packing(mask) for _, mask in batches]
+        ours, theirs = (
+            [p.pack(encoder.embeddings(ids)) for p, (ids, _) in zip(packings, batches, strict=True)]
+            for encoder in (student, teacher)
+        )
         position = 0
         for place, index in enumerate(kept):
             for layer in teacher.encoder.layers[position:index]:
-                theirs = [layer(x, _attend(mask)) for x, (_, mask) in zip(theirs, batches, strict=True)]
+                theirs = [layer(x, packing) for x, packing in zip(theirs, packings, strict=True)]
             position = index + 1
             pair = _LayerPair(
                 cast(Layer, teacher.encoder.layers[index]),
                 cast(Layer, student.encoder.layers[place]),
                 spread_peaks,
             )
-            ours, theirs = pair.fit(ours, theirs, batches)
-
-
-def _attend(mask: Tensor) -> Tensor:
-    return mask.bool()[:, None, None, :]
+            ours, theirs = pair.fit(ours, theirs, packings)
 
 
 @dataclass(frozen=True)
@@ -102,24 +102,22 @@ class _LayerPair:
     student: Layer
     spread_peaks: bool
 
-    def fit(self, ours: States, theirs: States, batches: Sequence[Batch]) -> tuple[States, States]:
+    def fit(self, ours: States, theirs: States, packings: Sequence[Packing]) -> tuple[States, States]:
         """Fits the layer's projections and returns both sides' states after it."""
         teacher, student = self.teacher, self.student
-        masks = [mask for _, mask in batches]
-        real = [mask.bool() for mask in masks]
 
         def solve(projection: GroupedLinear, inputs: States, targets: States) -> None:
             regression = _Regression(projection)
-            for x, target, rows in zip(inputs, targets, real, strict=True):
-                regression.add(x[rows], target[rows])
+            for x, target in zip(inputs, targets, strict=True):
+                regression.add(x, target)
             regression.solve()
 
         for kind in ("query", "key", "value"):
             solve(
                 getattr(student.attention, kind), ours, [getattr(teacher.attention, kind)(x) for x in theirs]
             )
-        our_context = [student.attention(x, _attend(m)) for x, m in zip(ours, masks, strict=True)]
-        their_context = [teacher.attention(x, _attend(m)) for x, m in zip(theirs, masks, strict=True)]
+        our_context = [student.attention(x, packing) for x, packing in zip(ours, packings, strict=True)]
+        their_context = [teacher.attention(x, packing) for x, packing in zip(theirs, packings, strict=True)]
         ours, theirs = _close(
             solve,
             (student.post_attention, our_context, ours),
@@ -127,7 +125,7 @@ class _LayerPair:
         )
         solve(student.intermediate.conv1d, ours, [teacher.intermediate.conv1d(x) for x in theirs])
         if self.spread_peaks:
-            spread(student, [x[rows] for x, rows in zip(ours, real, strict=True)])
+            spread(student, ours)
         our_active = [student.intermediate.activation(student.intermediate.conv1d(x)) for x in ours]
         their_active = [teacher.intermediate.activation(teacher.intermediate.conv1d(x)) for x in theirs]
         return _close(solve, (student.output, our_active, ours), (teacher.output, their_active, theirs))

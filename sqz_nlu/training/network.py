@@ -104,7 +104,10 @@ class JointNetwork(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, patterns: Tensor | None = None) -> Output:
         """Runs on token ids and mask ``[batch, tokens]``, and the features of patterns."""
-        states = self.encoder(ids, mask)
+        return self.heads(self.encoder(ids, mask), mask, patterns)
+
+    def heads(self, states: Tensor, mask: Tensor, patterns: Tensor | None = None) -> Output:
+        """What the heads make of token states ``[batch, tokens, hidden]``."""
         pooled = _unit_mean(states, mask)
         intents = _INTENT_SCALE * self.intent_head(self.dropout(pooled))
         if self.patterns is not None and patterns is not None:

@@ -57,7 +57,8 @@ class TrainingOptions:
         contrastive_weight: weight of the loss that draws the sentence vectors of an intent together, and away
             from those of others; 0 leaves it out.
         freeze_embeddings: whether word and position embeddings keep their values.
-        frozen_layers: encoder layers, from the bottom, that keep their values.
+        frozen_layers: encoder layers, from the bottom, that keep their values. Left unset it is half of
+            them, a third where there are entities, none where ``freeze_embeddings`` is false.
         max_sequence_length: longest text in tokens; what is beyond is not seen.
         random_seed: of order and dropout; without one, one is drawn.
         intent_classification: whether to learn intents.
@@ -101,7 +102,7 @@ class TrainingOptions:
     label_smoothing: float = _range(0.05, 0.0, 0.5)
     contrastive_weight: float = _range(1.0, 0.0)
     freeze_embeddings: bool = True
-    frozen_layers: int = _range(0, 0)
+    frozen_layers: int | None = _range(None, 0)
     max_sequence_length: int = _range(256, 3)
     random_seed: int | None = None
     intent_classification: bool = True

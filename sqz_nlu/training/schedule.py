@@ -36,6 +36,9 @@ _WAY = 0.7
 _WAY_WITH_ENTITIES = 0.85
 _WAY_OF_FEW = 0.5
 _WAY_OF_FEW_WITH_ENTITIES = 1.0
+# One layer in so many keeps its values; words' tags need more of them than intents do.
+_FROZEN_SHARE = 2
+_FROZEN_SHARE_WITH_ENTITIES = 3
 _REFIT = 0.5
 _REFIT_OF_FEW = 1.0
 _REHEARSAL_SHARE = 2  # so many times shorter than the training is its rehearsal
@@ -196,16 +199,26 @@ class Schedule:
         return {group["name"]: group["lr"] for group in self.optimizer.param_groups}
 
 
+def frozen_layers(network: JointNetwork, options: TrainingOptions) -> int:
+    """How many layers of the encoder, from the bottom, keep their values."""
+    layers = len(network.encoder.encoder.layers)
+    if options.frozen_layers is not None:
+        return min(layers, options.frozen_layers)
+    share = _FROZEN_SHARE_WITH_ENTITIES if network.entities else _FROZEN_SHARE
+    return layers // share if options.freeze_embeddings else 0
+
+
 def new_optimizer(network: JointNetwork, options: TrainingOptions, learning_rate: float) -> torch.optim.AdamW:
     """AdamW over the heads, then the encoder's layers from the last down; what is frozen stays out of it."""
     encoder, decay = network.encoder, options.layer_learning_rate_decay
     layers = list(encoder.encoder.layers)
+    first = frozen_layers(network, options)
     frozen = {id(parameter) for parameter in encoder.parameters()}
     heads = [parameter for parameter in network.parameters() if id(parameter) not in frozen]
     groups = [{"params": heads, "lr": options.head_learning_rate, "name": "heads"}]
     rate = learning_rate
     for index in range(len(layers) - 1, -1, -1):
-        trained = index >= options.frozen_layers
+        trained = index >= first
         layers[index].requires_grad_(trained)
         if trained:
             groups.append({"params": list(layers[index].parameters()), "lr": rate, "name": f"layer_{index}"})

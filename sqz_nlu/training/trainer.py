@@ -20,14 +20,17 @@ from sqz_nlu.training.calibration import expected_calibration_error, fit_tempera
 from sqz_nlu.training.dataset import Row, rounding_batches, shuffled_batches
 from sqz_nlu.training.evaluation import Best, Evaluation, MeanLosses, Scores, evaluate
 from sqz_nlu.training.fallback import FallbackThreshold, recommend_threshold
+from sqz_nlu.training.frozen import FrozenLayers
 from sqz_nlu.training.joining import join_some
 from sqz_nlu.training.network import JointNetwork, Sentences
 from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.randomness import private_randomness
-from sqz_nlu.training.schedule import Plan, Schedule, make_plan, new_optimizer
+from sqz_nlu.training.schedule import Plan, Schedule, frozen_layers, make_plan, new_optimizer
 from sqz_nlu.training.settling import fit_heads, sentences_of
 
 logger = logging.getLogger(__name__)
+
+_MOST_TOKENS = 400_000  # of which the states below the layers that train are kept in memory
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def train(
         plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
         result = Training(temperature=earlier.temperature if earlier else 1.0)
         network.to(device).eval()
-        _announce(plan, len(rows), options, device, earlier is not None)
+        _announce(plan, len(rows), options, frozen_layers(network, options), device, earlier is not None)
         try:
             if plan.rehearsal_epochs:
                 weights = _copy_of(network)
@@ -133,6 +136,9 @@ class _Run:
         self.schedule = Schedule(
             new_optimizer(network, options, plan.learning_rate), plan.steps, options.warmup
         )
+        self.frozen = None
+        if (layers := frozen_layers(network, options)) and options.freeze_embeddings:
+            self.frozen = FrozenLayers(network.encoder, layers, _MOST_TOKENS)
         self.epoch = 0
         self.began: dict[str, torch.Tensor] = {}
         self.trained: dict[str, torch.Tensor] = {}
@@ -199,6 +205,8 @@ class _Run:
         which they ship, by what it makes of these rows.
         """
         encoder = self.network.encoder
+        if self.frozen:
+            self.frozen.forget()
         if self.plan.way < 1.0:
             ended = encoder.state_dict()
             encoder.load_state_dict({n: self.began[n].lerp(ended[n], self.plan.way) for n in self.began})
@@ -244,7 +252,8 @@ class _Run:
         rows = join_some(rows, self.network, self.rng)
         for batch in shuffled_batches(rows, self.plan.batch_size, self.rng):
             on_device = batch.to(self.device)
-            output = self.network(on_device.ids, on_device.mask, on_device.patterns)
+            states = (self.frozen or self.network.encoder)(on_device.ids, on_device.mask)
+            output = self.network.heads(states, on_device.mask, on_device.patterns)
             losses = self.network.losses(
                 output, on_device, self.options.label_smoothing, self.options.contrastive_weight
             )
@@ -310,7 +319,7 @@ def shown(figures: dict[str, float]) -> str:
 
 
 def _announce(
-    plan: Plan, examples: int, options: TrainingOptions, device: torch.device, continues: bool
+    plan: Plan, examples: int, options: TrainingOptions, frozen: int, device: torch.device, continues: bool
 ) -> None:
     """Logs what was decided, once, and what was asked for and cannot be had."""
     if not plan.held:
@@ -322,8 +331,9 @@ def _announce(
     else:
         held = f"{len(plan.held)} held out until epoch {plan.epochs - plan.late_epochs}"
     logger.info(
-        "%s on %d examples, %s: %d epochs of batches of %d, %d steps; learning rates %g (encoder '%s') and "
-        "%g (heads); the encoder ends at %g of its way; device %s, %d threads.",
+        "%s on %d examples, %s: %d epochs of batches of %d, %d steps; learning rates %g (encoder '%s', its "
+        "lowest %d layers as they are) and %g (heads); the encoder ends at %g of its way; device %s, "
+        "%d threads.",
         "Continuing to train" if continues else "Training",
         examples,
         held,
@@ -332,6 +342,7 @@ def _announce(
         (plan.performance() if plan.rehearsal_epochs else plan).steps,
         plan.learning_rate,
         options.model,
+        frozen,
         options.head_learning_rate,
         plan.way,
         device,

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import SqueezeBertConfig
 
 from sqz_nlu.encoder.model import GroupedLinear, Layer, SqueezeBertEncoder
+from sqz_nlu.encoder.packing import Packing
 from sqz_nlu.squeeze.options import Groups
 from sqz_nlu.squeeze.regression import fit_layers
 from sqz_nlu.squeeze.spreading import spread
@@ -59,7 +60,7 @@ def values(layer: Layer, model: SqueezeBertEncoder, batches: list[tuple[Tensor, 
     with torch.no_grad():
         for ids, mask in batches:
             hidden = model.embeddings(ids)
-            attended = layer.post_attention(layer.attention(hidden, mask.bool()[:, None, None, :]), hidden)
+            attended = layer.post_attention(layer.attention(hidden, Packing(mask, padding=True)), hidden)
             seen.append(layer.intermediate.activation(layer.intermediate.conv1d(attended))[mask.bool()])
     return torch.cat(seen)
 
