@@ -135,14 +135,20 @@ class PatternHead(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Addends of the tags ``[batch, tokens, tags]`` and intents ``[batch, intents]``."""
-        return features @ self.weights()[0], self.of_intents(matching(features))
+        return features @ self._of_tags(), self.of_intents(matching(features))
 
     def of_intents(self, matches: Tensor) -> Tensor:
         """Addends of the intents, from which patterns match ``[batch, patterns]``."""
-        return _SCALE * (matches @ self.intents)
+        return matches @ self._of_intents()
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """The weights of tags ``[features, tags]`` and intents ``[patterns, intents]``."""
+        return self._of_tags(), self._of_intents()
+
+    def _of_intents(self) -> Tensor:
+        return _SCALE * self.intents
+
+    def _of_tags(self) -> Tensor:
         rows = []
         for place in range(PLACES):
             columns: list[Tensor] = [self.outside, self.same_place]
@@ -150,7 +156,7 @@ class PatternHead(nn.Module):
                 places = [self.same_place if tag == place else self.other_place for tag in range(PLACES)]
                 columns = [self.outside, *places]
             rows.append(torch.cat(columns, 1))
-        return _SCALE * torch.cat(rows), _SCALE * self.intents
+        return _SCALE * torch.cat(rows)
 
 
 class PatternRows:
