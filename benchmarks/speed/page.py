@@ -222,8 +222,8 @@ def _examples(figures: Parts) -> list[str]:
 def _training(figures: Parts) -> list[str]:
     lines = ["| one epoch | examples | time | peak memory |", "|---|---:|---:|---:|"]
     return lines + [
-        f"| {name.replace('_', ', ')} | {figure['examples']:,.0f} | {figure['seconds']:.1f} s "
-        f"| {figure['peak_mib']:,.0f} MiB |"
+        f"| {name.replace('_', ', ', 1).replace('_', ' ')} | {figure['examples']:,.0f} "
+        f"| {figure['seconds']:.1f} s | {figure['peak_mib']:,.0f} MiB |"
         for name, figure in figures.items()
     ]
 

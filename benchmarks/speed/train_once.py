@@ -1,9 +1,10 @@
 """Trains one epoch on DIR/train.jsonl and prints seconds and peak memory as JSON.
 
-    python benchmarks/speed/train_once.py DIR ours|transformers
+    python benchmarks/speed/train_once.py DIR ours|ours_all_layers|transformers
 
-``transformers`` puts transformers' SqueezeBertModel, with its grouped convolutions, in the place of our
-encoder; weights, heads, batches and what is frozen are the same.
+``ours`` trains as by default, the lower layers staying as they are; ``ours_all_layers`` trains every layer.
+So does ``transformers``, with transformers' SqueezeBertModel and its grouped convolutions in the place of our
+encoder; weights, heads and batches are the same. No weights are rounded.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ class TransformersEncoder(SqueezeBertModel):
             if isinstance(module, torch.nn.Dropout):
                 module.p = attention if "attention" in name and "post" not in name else hidden
 
+    def set_rounding(self, rounded: bool) -> None:
+        """It has none."""
+        assert not rounded
+
 
 def main() -> None:
     folder, kind = Path(sys.argv[1]), sys.argv[2]
@@ -58,7 +63,8 @@ def main() -> None:
     rows = examples(folder / "train.jsonl")
     labels = label_space(rows, True, True, True)
     encoded = encode_examples(rows, labels, TextEncoder(load_tokenizer(source), 256), None)
-    options = TrainingOptions.from_dict({"epochs": 1, "device": "cpu"})
+    layers = {} if kind == "ours" else {"frozen_layers": 0}
+    options = TrainingOptions.from_dict({"epochs": 1, "device": "cpu", "quantization": "none", **layers})
     network = JointNetwork(encoder, labels, options.drop_rate, options.drop_rate_attention)
     started = time.perf_counter()
     train(network, encoded, options)
