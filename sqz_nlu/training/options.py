@@ -58,7 +58,8 @@ class TrainingOptions:
             from those of others; 0 leaves it out.
         freeze_embeddings: whether word and position embeddings keep their values.
         frozen_layers: encoder layers, from the bottom, that keep their values. Left unset it is half of
-            them, a third where there are entities, none where ``freeze_embeddings`` is false.
+            them where there are intents only, with many examples, and ``freeze_embeddings`` is true, else
+            none.
         max_sequence_length: longest text in tokens; what is beyond is not seen.
         random_seed: of order and dropout; without one, one is drawn.
         intent_classification: whether to learn intents.

@@ -36,9 +36,7 @@ _WAY = 0.7
 _WAY_WITH_ENTITIES = 0.85
 _WAY_OF_FEW = 0.5
 _WAY_OF_FEW_WITH_ENTITIES = 1.0
-# One layer in so many keeps its values; words' tags need more of them than intents do.
-_FROZEN_SHARE = 2
-_FROZEN_SHARE_WITH_ENTITIES = 3
+_FROZEN = 0.5  # where intents have many examples, and there are no words' tags, which need every layer
 _REFIT = 0.5
 _REFIT_OF_FEW = 1.0
 _REHEARSAL_SHARE = 2  # so many times shorter than the training is its rehearsal
@@ -64,6 +62,8 @@ class Plan:
             unless the held-out examples are then understood worse.
         refit: how much of the way from the trained intent head to one fitted to that encoder the head goes;
             0 also leaves the heads on words as they are.
+        frozen: which share of the encoder's layers, from the bottom, keeps its values if the user names no
+            number of them.
     """
 
     epochs: int
@@ -76,6 +76,7 @@ class Plan:
     rehearsal_epochs: int = 0
     way: float = 1.0
     refit: float = 0.0
+    frozen: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -138,6 +139,7 @@ def make_plan(
         rehearsal_epochs=max(1, epochs // _REHEARSAL_SHARE) if rehearsed else 0,
         way=_chosen_way(few, entities) if held and not any(seen) else 1.0,
         refit=_chosen_refit(few) if held and (rehearsed or not any(seen)) else 0.0,
+        frozen=_FROZEN if options.freeze_embeddings and not few and not entities else 0.0,
     )
 
 
@@ -199,26 +201,24 @@ class Schedule:
         return {group["name"]: group["lr"] for group in self.optimizer.param_groups}
 
 
-def frozen_layers(network: JointNetwork, options: TrainingOptions) -> int:
+def frozen_layers(network: JointNetwork, options: TrainingOptions, plan: Plan) -> int:
     """How many layers of the encoder, from the bottom, keep their values."""
     layers = len(network.encoder.encoder.layers)
-    if options.frozen_layers is not None:
-        return min(layers, options.frozen_layers)
-    share = _FROZEN_SHARE_WITH_ENTITIES if network.entities else _FROZEN_SHARE
-    return layers // share if options.freeze_embeddings else 0
+    return int(layers * plan.frozen) if options.frozen_layers is None else min(layers, options.frozen_layers)
 
 
-def new_optimizer(network: JointNetwork, options: TrainingOptions, learning_rate: float) -> torch.optim.AdamW:
+def new_optimizer(
+    network: JointNetwork, options: TrainingOptions, learning_rate: float, frozen_layers: int = 0
+) -> torch.optim.AdamW:
     """AdamW over the heads, then the encoder's layers from the last down; what is frozen stays out of it."""
     encoder, decay = network.encoder, options.layer_learning_rate_decay
     layers = list(encoder.encoder.layers)
-    first = frozen_layers(network, options)
     frozen = {id(parameter) for parameter in encoder.parameters()}
     heads = [parameter for parameter in network.parameters() if id(parameter) not in frozen]
     groups = [{"params": heads, "lr": options.head_learning_rate, "name": "heads"}]
     rate = learning_rate
     for index in range(len(layers) - 1, -1, -1):
-        trained = index >= first
+        trained = index >= frozen_layers
         layers[index].requires_grad_(trained)
         if trained:
             groups.append({"params": list(layers[index].parameters()), "lr": rate, "name": f"layer_{index}"})

@@ -94,7 +94,9 @@ def train(
         plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
         result = Training(temperature=earlier.temperature if earlier else 1.0)
         network.to(device).eval()
-        _announce(plan, len(rows), options, frozen_layers(network, options), device, earlier is not None)
+        _announce(
+            plan, len(rows), options, frozen_layers(network, options, plan), device, earlier is not None
+        )
         try:
             if plan.rehearsal_epochs:
                 weights = _copy_of(network)
@@ -133,11 +135,12 @@ class _Run:
     ) -> None:
         self.network, self.options, self.plan = network, options, plan
         self.rng, self.device, self.events = rng, device, events
+        layers = frozen_layers(network, options, plan)
         self.schedule = Schedule(
-            new_optimizer(network, options, plan.learning_rate), plan.steps, options.warmup
+            new_optimizer(network, options, plan.learning_rate, layers), plan.steps, options.warmup
         )
         self.frozen = None
-        if (layers := frozen_layers(network, options)) and options.freeze_embeddings:
+        if layers and options.freeze_embeddings:
             self.frozen = FrozenLayers(network.encoder, layers, _MOST_TOKENS)
         self.epoch = 0
         self.began: dict[str, torch.Tensor] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from tiny import tiny_model
@@ -12,7 +13,7 @@ from sqz_nlu.training.dataset import IGNORE, Row
 from sqz_nlu.training.frozen import FrozenLayers
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
-from sqz_nlu.training.schedule import frozen_layers, new_optimizer
+from sqz_nlu.training.schedule import frozen_layers, make_plan, new_optimizer
 from sqz_nlu.training.trainer import train
 
 IDS = torch.tensor([[5, 6, 7, 8, 9], [4, 3, 0, 0, 0], [9, 9, 2, 0, 0]])
@@ -84,33 +85,36 @@ def test_there_is_no_dropout_below(encoder) -> None:
     assert [layer.attention.training for layer in encoder.encoder.layers] == [False, True]
 
 
+ROWS = [Row([2, 4 + n % 4, 3], n % 2, *[[IGNORE] * 3] * 3) for n in range(60)]
+TAGGED = [*ROWS, Row([2, 4, 3], 0, [IGNORE, 1, IGNORE], *[[IGNORE] * 3] * 2)]
+
+
 @pytest.mark.parametrize(
-    ("entities", "options", "frozen"),
+    ("rows", "options", "frozen"),
     [
-        ((), {}, 3),
-        (("city",), {}, 2),
-        ((), {"freeze_embeddings": False}, 0),
-        (("city",), {"freeze_embeddings": False, "frozen_layers": 1}, 1),
-        ((), {"frozen_layers": 0}, 0),
-        ((), {"frozen_layers": 99}, 6),
+        (ROWS, {}, 3),
+        (ROWS[:40], {}, 0),  # twenty examples an intent
+        (TAGGED, {}, 0),
+        (ROWS, {"freeze_embeddings": False}, 0),
+        (TAGGED, {"freeze_embeddings": False, "frozen_layers": 1}, 1),
+        (ROWS, {"frozen_layers": 0}, 0),
+        (ROWS, {"frozen_layers": 99}, 6),
     ],
 )
-def test_how_many_layers_stay(entities: tuple[str, ...], options: dict, frozen: int) -> None:
-    labels = LabelSpace(intents=("a", "b"), entities=entities)
-    network = JointNetwork(tiny_model(6), labels, 0.0, 0.0)
+def test_how_many_layers_stay(rows: list[Row], options: dict, frozen: int) -> None:
+    network = JointNetwork(tiny_model(6), LabelSpace(intents=("a", "b")), 0.0, 0.0)
     chosen = TrainingOptions(**options)
-    assert frozen_layers(network, chosen) == frozen
-    new_optimizer(network, chosen, 1e-3)
+    plan = make_plan(rows, chosen, np.random.default_rng(0))
+    assert frozen_layers(network, chosen, plan) == frozen
+    new_optimizer(network, chosen, 1e-3, frozen)
     trained = [any(p.requires_grad for p in layer.parameters()) for layer in network.encoder.encoder.layers]
     assert trained == [False] * frozen + [True] * (6 - frozen)
 
 
 def test_training_moves_only_the_layers_above() -> None:
-    labels = LabelSpace(intents=("a", "b"))
-    network = JointNetwork(tiny_model(2), labels, 0.0, 0.0)
+    network = JointNetwork(tiny_model(), LabelSpace(intents=("a", "b")), 0.0, 0.0)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    rows = [Row([2, word, 3], word % 2, *[[IGNORE] * 3] * 3) for word in (4, 5, 6, 7) * 4]
-    train(network, rows, TrainingOptions(epochs=2, device="cpu", quantization="none"))
+    train(network, ROWS, TrainingOptions(epochs=2, device="cpu", quantization="none"))
     changed = [name for name, value in network.state_dict().items() if not value.equal(before[name])]
     assert any(name.startswith("encoder.encoder.layers.1.") for name in changed)
     assert not any(name.startswith(("encoder.embeddings", "encoder.encoder.layers.0.")) for name in changed)
