@@ -54,6 +54,14 @@ def tiny_model(layers=2):
     return SqueezeBertEncoder(tiny_config(num_hidden_layers=layers))
 
 
+def padded_texts():
+    """Token ids of three texts and their mask, both ``[3, 5]``, padded from 5, 2 and 3 tokens."""
+    import torch
+
+    ids = torch.tensor([[5, 6, 7, 8, 9], [4, 3, 0, 0, 0], [9, 9, 2, 0, 0]])
+    return ids, (ids > 0).long()
+
+
 def annotated(marked: str, intent: str | None):
     """An example from text with entities marked as ``<text|entity|role|group>``."""
     from sqz_nlu.training.examples import EntitySpan, Example

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import tiny_model
+from tiny import padded_texts, tiny_model
 from torch import Tensor
 
 from sqz_nlu.encoder.model import GroupedLinear, SqueezeBertEncoder
 from sqz_nlu.encoder.packing import Packing
 
-IDS = torch.tensor([[5, 6, 7, 8, 9], [4, 3, 0, 0, 0], [9, 9, 2, 0, 0]])
-MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0]])
+IDS, MASK = padded_texts()
 
 
 @pytest.mark.parametrize("mask", [MASK, torch.ones_like(MASK)], ids=["padded", "full"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_model
+from tiny import padded_texts, tiny_model
 from torch import Tensor, nn
 
 from sqz_nlu.runtime.labels import LabelSpace
@@ -16,8 +16,7 @@ from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.schedule import frozen_layers, make_plan, new_optimizer
 from sqz_nlu.training.trainer import train
 
-IDS = torch.tensor([[5, 6, 7, 8, 9], [4, 3, 0, 0, 0], [9, 9, 2, 0, 0]])
-MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0]])
+IDS, MASK = padded_texts()
 
 
 class Watch:
