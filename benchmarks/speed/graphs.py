@@ -47,6 +47,51 @@ def ours(config: Any, embedded: bool = False) -> onnx.ModelProto:
     return lower(config, numpy_parameters(encoder), Int8Arithmetic())
 
 
+def interpreter(config: Any = None, intents: int = 0, types: int = 0, threads: int = 1) -> Any:
+    """The runtime with the embedded encoder, or one of another geometry and random weights, in int8.
+
+    Its heads, if any, have random weights and find few entities.
+    """
+    import torch
+
+    from sqz_nlu import Interpreter
+    from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
+    from sqz_nlu.encoder.model import SqueezeBertEncoder
+    from sqz_nlu.encoder.source import find_encoder
+    from sqz_nlu.export.graph import Int8Arithmetic
+    from sqz_nlu.export.lowering import HeadWeights
+    from sqz_nlu.export.model import TrainedModel
+    from sqz_nlu.runtime.bundle import MODEL, TOKENIZER, Bundle
+    from sqz_nlu.runtime.interpreter import DecodingConfig
+    from sqz_nlu.runtime.labels import LabelSpace
+
+    source = find_encoder("embedded")
+    torch.manual_seed(SEED)
+    encoder = load_encoder(source) if config is None else SqueezeBertEncoder(config).eval()
+    rng, width = np.random.default_rng(SEED), encoder.config.hidden_size
+    labels = LabelSpace(
+        tuple(f"intent_{n:04}" for n in range(intents)), tuple(f"type_{n:03}" for n in range(types))
+    )
+
+    def head(classes: int, first: float) -> HeadWeights | None:
+        bias = np.zeros(classes, np.float32)
+        bias[:1] = first
+        weight = rng.normal(scale=0.5 / width**0.5, size=(classes, width)).astype(np.float32)
+        return HeadWeights(weight, bias) if classes else None
+
+    model = TrainedModel(
+        encoder.config,
+        numpy_parameters(encoder),
+        load_tokenizer(source).to_str(),
+        DecodingConfig(labels),
+        head(intents, 0.0),
+        head(len(labels.tags) if types else 0, 2.0),
+    )
+    contents = {TOKENIZER: model.tokenizer.encode(), MODEL: model.lower(Int8Arithmetic())}
+    bundle = Bundle(Path("(in memory)"), {"hidden_size": width}, model.config_file(), contents)
+    return Interpreter(bundle, threads)
+
+
 def bert_float() -> Path:
     """BERT-base with random weights as torch exports it."""
     from transformers import BertConfig, BertModel

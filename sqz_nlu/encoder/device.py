@@ -1,4 +1,4 @@
-"""Where training computes."""
+"""Where training computes, and with which numbers."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if gpu else "cpu"
     return torch.device(name)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether products of bfloat16 are faster there than those of float32.
+
+    CPUs without instructions for them (AVX512-BF16, AMX) are several times slower at them.
+    """
+    if device.type == "cpu":
+        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return bool(torch.cuda.is_bf16_supported())

@@ -41,14 +41,24 @@ class GraphBuilder:
         """Adds one of ONNX Runtime's fused operators."""
         return self.add(operator, inputs, output, domain=MICROSOFT, **attributes)
 
+    def add_many(
+        self, operator: str, inputs: Sequence[str], count: int, output: str, **attributes: Any
+    ) -> list[str]:
+        """Adds a standard operator with several outputs."""
+        outputs = [f"{output}.{part}" for part in range(count)]
+        self._nodes.append(helper.make_node(operator, list(inputs), outputs, output, **attributes))
+        return outputs
+
+    def attention(self, inputs: Sequence[str], heads: int, output: str) -> str:
+        """Adds attention over queries, keys and values ``[batch, tokens, width]``."""
+        return self.add_fused("MultiHeadAttention", inputs, output, num_heads=heads)
+
     def split(self, value: str, parts: int, width: int, output: str) -> list[str]:
         """Cuts the last axis, ``width`` wide, into equal parts."""
         if parts == 1:
             return [value]
         sizes = self.constant(f"split.{parts}x{width // parts}", np.full(parts, width // parts, np.int64))
-        outputs = [f"{output}.{part}" for part in range(parts)]
-        self._nodes.append(helper.make_node("Split", [value, sizes], outputs, output, axis=-1))
-        return outputs
+        return self.add_many("Split", [value, sizes], parts, output, axis=-1)
 
     def concat(self, values: Sequence[str], output: str, axis: int = -1) -> str:
         """Joins values along an axis."""
@@ -56,9 +66,7 @@ class GraphBuilder:
 
     def unstack(self, value: str, parts: int) -> list[str]:
         """Cuts the first axis into equal parts."""
-        outputs = [f"{value}.{part}" for part in range(parts)]
-        self._nodes.append(helper.make_node("Split", [value], outputs, f"{value}.split", axis=0))
-        return outputs
+        return self.add_many("Split", [value], parts, f"{value}.split", axis=0)
 
     def model(
         self,
@@ -101,6 +109,11 @@ class Arithmetic(Protocol):
     def product(self, graph: GraphBuilder, x: str, name: str, weight: Array, bias: Array) -> str:
         """Adds ``x @ weight.T + bias`` for a weight ``[out, in]`` and a bias ``[out]``."""
 
+    def self_attention(
+        self, graph: GraphBuilder, x: str, name: str, weight: Array, bias: Array, heads: int, output: str
+    ) -> str:
+        """Adds attention of ``x`` to itself; ``weight [3 * width, width]`` makes query, key and value."""
+
     def lookup(self, graph: GraphBuilder, ids: str, name: str, table: Array) -> str:
         """Adds a look-up of rows of a table ``[rows, columns]``."""
 
@@ -116,6 +129,13 @@ class FloatArithmetic:
         matrix = graph.constant(f"{name}.weight", weight.T)
         offset = graph.constant(f"{name}.bias", bias)
         return graph.add("Add", [graph.add("MatMul", [x, matrix], f"{name}.matmul"), offset], name)
+
+    def self_attention(
+        self, graph: GraphBuilder, x: str, name: str, weight: Array, bias: Array, heads: int, output: str
+    ) -> str:
+        """The product, a ``Split`` and one ``MultiHeadAttention``."""
+        product = self.product(graph, x, name, weight, bias)
+        return graph.attention(graph.split(product, 3, len(weight), f"{name}.split"), heads, output)
 
     def lookup(self, graph: GraphBuilder, ids: str, name: str, table: Array) -> str:
         """One ``Gather``."""
@@ -134,15 +154,26 @@ class Int8Arithmetic:
 
     def product(self, graph: GraphBuilder, x: str, name: str, weight: Array, bias: Array) -> str:
         """One ``DynamicQuantizeMatMul``."""
+        integers, scale, offset = self._constants(graph, name, weight, bias)
+        return graph.add_fused("DynamicQuantizeMatMul", [x, integers, scale, "", offset], name)
+
+    def self_attention(
+        self, graph: GraphBuilder, x: str, name: str, weight: Array, bias: Array, heads: int, output: str
+    ) -> str:
+        """One ``QAttention``, which computes the product as well, on ``x`` rounded as any other input."""
+        integers, scale, offset = self._constants(graph, name, weight, bias)
+        rounded, range_of_x, zero = graph.add_many("DynamicQuantizeLinear", [x], 3, f"{name}.input")
+        inputs = [rounded, integers, offset, range_of_x, scale, "", zero]
+        return graph.add_fused("QAttention", inputs, output, num_heads=heads)
+
+    def _constants(self, graph: GraphBuilder, name: str, weight: Array, bias: Array) -> tuple[str, str, str]:
+        """Integers ``[in, out]``, a scale for each output, and the bias."""
         integers, scale = quantize_rows(weight, PROJECTION_LIMIT)
-        inputs = [
-            x,
+        return (
             graph.constant(f"{name}.weight", integers.T),
             graph.constant(f"{name}.scale", scale),
-            "",
             graph.constant(f"{name}.bias", bias),
-        ]
-        return graph.add_fused("DynamicQuantizeMatMul", inputs, name)
+        )
 
     def lookup(self, graph: GraphBuilder, ids: str, name: str, table: Array) -> str:
         """Gathers integers and scales, and multiplies them."""

@@ -2,10 +2,11 @@
 
 Exporting the torch module would keep its grouped convolutions as ``Conv``, which ONNX Runtime does not
 run in signed 8 bits. This graph is written from the weights instead: a grouped convolution becomes one
-product for each group on a slice of the channels; query, key and value of a group are one product; the
-attention heads of a group look at nothing of the other groups, so groups are further texts to attention;
-where ``intermediate`` and ``output`` have the same number of groups, each group's feed-forward network runs
-through without joining the others; attention, GELU, and skip + LayerNorm are fused operators.
+product for each group on a slice of the channels; query, key and value of a group are one product, which in
+8 bits is one operator with attention where there is one group; the attention heads of a group look at nothing
+of the other groups, so groups are further texts to attention; where ``intermediate`` and ``output`` have the
+same number of groups, each group's feed-forward network runs through without joining the others; attention,
+GELU, and skip + LayerNorm are fused operators.
 
 The texts of a batch have the same number of tokens: there is no padding and nothing to mask.
 """
@@ -131,9 +132,15 @@ class _Lowering:
         width, heads = self.config.hidden_size, self.config.num_attention_heads
         if not layout.fused:
             inputs = [self._project(states, products, width) for products in layout.query_key_value]
-            return self._attend(inputs, heads, f"{name}.context")
+            return self.graph.attention(inputs, heads, f"{name}.context")
         products = layout.query_key_value[0]
         groups = len(products)
+        if groups == 1:
+            weight, bias = products[0].fuse(self.parameters)
+            context = f"{name}.context"
+            return self.arithmetic.self_attention(
+                self.graph, states, products[0].name, weight, bias, heads, context
+            )
         parts = self._products(states, products, width)
         if heads % groups == 0:
             return self._attend_by_group(parts, heads // groups, name)
@@ -142,20 +149,15 @@ class _Lowering:
             self.graph.concat([group[kind] for group in split], f"{name}.{label}")
             for kind, label in enumerate(("query", "key", "value"))
         ]
-        return self._attend(inputs, heads, f"{name}.context")
+        return self.graph.attention(inputs, heads, f"{name}.context")
 
     def _attend_by_group(self, parts: list[str], heads: int, name: str) -> str:
         """Attention over parts ``[batch, tokens, 3 * hidden / groups]``, stacked as texts of one batch."""
         graph, width, groups = self.graph, self.config.hidden_size, len(parts)
         stacked = graph.concat(parts, f"{name}.query_key_value", axis=0)
         inputs = graph.split(stacked, 3, 3 * width // groups, f"{name}.query_key_value.split")
-        if groups == 1:
-            return self._attend(inputs, heads, f"{name}.context")
-        context = self._attend(inputs, heads, f"{name}.context.stacked")
+        context = graph.attention(inputs, heads, f"{name}.context.stacked")
         return graph.concat(graph.unstack(context, groups), f"{name}.context")
-
-    def _attend(self, inputs: list[str], heads: int, output: str) -> str:
-        return self.graph.add_fused("MultiHeadAttention", inputs, output, num_heads=heads)
 
     def _feed_forward(self, attended: str, layout: LayerLayout, name: str) -> str:
         config = self.config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,12 +21,13 @@ from sqz_nlu.runtime.patterns import PatternMatcher, PatternWeights
 from sqz_nlu.runtime.results import NO_INTENT, Entity, ParseResult, TokenStates
 from sqz_nlu.runtime.session import GraphSession
 from sqz_nlu.runtime.text import EncodedText, TextEncoder
+from sqz_nlu.runtime.workers import Workers
 
 INTENT_LOGITS = "intent_logits"
 WORD_LOGITS = "word_logits"
 EMBEDDING = "embedding"
 
-_BATCH = 32
+_TOKENS_OF_BATCH = 192  # more at once fall out of a core's cache between two operators
 Result = TypeVar("Result")
 
 
@@ -113,9 +115,12 @@ def _states(config: Mapping[str, Any]) -> str | None:
 class Interpreter:
     """Intents and entities of texts, from a bundle. Safe to share between threads.
 
+    Many texts are computed a few at a time, so many of these at the same time as there are threads; a single
+    text has all threads for its matrix products.
+
     Args:
         bundle: a verified bundle.
-        threads: threads for one text or batch.
+        threads: threads for one call.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -130,6 +135,8 @@ class Interpreter:
         self._states = _states(bundle.config)
         self._text = TextEncoder(tokenizer, self.config.max_tokens)
         self._session = GraphSession(bundle.model, threads)
+        self._session_of_batch = GraphSession(bundle.model) if threads > 1 else self._session
+        self._workers = Workers(threads)
         self._entities = EntityDecoder(labels, self.config.split_by_comma, self.config.split_default)
         patterns = self.config.patterns
         self._patterns = PatternMatcher(patterns.patterns) if patterns else None
@@ -142,7 +149,7 @@ class Interpreter:
         Args:
             path: a bundle's folder, the model archive of ``rasa train``, or ``"embedded"`` for the
                 encoder that ships with the package, which embeds texts but has no intents or entities.
-            threads: threads for one text or batch; 1 is fastest for single short texts.
+            threads: threads for one call; 1 is fastest for single short texts.
 
         Raises:
             BundleError: the bundle is missing, damaged or of another format.
@@ -162,7 +169,7 @@ class Interpreter:
             TypeError: ``text`` is not a string.
         """
         self._check([text])
-        return self._parse_equal([text], [self._text.encode(text)])[0]
+        return self._parse_equal(self._session, [text], [self._text.encode(text)])[0]
 
     def parse_batch(self, texts: Sequence[str]) -> list[ParseResult]:
         """Parses texts, those of equal length together, and returns the results in their order.
@@ -219,6 +226,7 @@ class Interpreter:
         if self._states is None:
             raise BundleError(f"The bundle '{self.path}' does not say what its encoder is: no token states.")
         self._session.expose(self._states)
+        self._session_of_batch.expose(self._states)
         return self._in_batches(texts, self._states_equal)
 
     def _check(self, texts: Sequence[str]) -> None:
@@ -232,31 +240,41 @@ class Interpreter:
     def _in_batches(
         self,
         texts: Sequence[str],
-        run: Callable[[list[str], list[EncodedText]], list[Result]],
+        run: Callable[[GraphSession, list[str], list[EncodedText]], list[Result]],
     ) -> list[Result]:
         encoded = self._text.encode_batch(texts)
+        batches = list(_equal_lengths(encoded))
+        session = self._session if len(batches) == 1 else self._session_of_batch
+        every = self._workers.map(
+            lambda rows: run(session, [texts[row] for row in rows], [encoded[row] for row in rows]), batches
+        )
         results: dict[int, Result] = {}
-        for rows in _equal_lengths(encoded):
-            parsed = run([texts[row] for row in rows], [encoded[row] for row in rows])
+        for rows, parsed in zip(batches, every, strict=True):
             results.update(zip(rows, parsed, strict=True))
         return [results[row] for row in range(len(texts))]
 
-    def _embed_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[npt.NDArray[np.float32]]:
-        return list(self._session.run([EMBEDDING], _ids(encoded))[0])
+    def _embed_equal(
+        self, session: GraphSession, texts: list[str], encoded: list[EncodedText]
+    ) -> list[npt.NDArray[np.float32]]:
+        return list(session.run([EMBEDDING], _ids(encoded))[0])
 
-    def _states_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[TokenStates]:
-        outputs = zip(*self._session.run([str(self._states), EMBEDDING], _ids(encoded)), strict=True)
+    def _states_equal(
+        self, session: GraphSession, texts: list[str], encoded: list[EncodedText]
+    ) -> list[TokenStates]:
+        outputs = zip(*session.run([str(self._states), EMBEDDING], _ids(encoded)), strict=True)
         return [
             TokenStates(states, tuple(code.spans), embedding)
             for (states, embedding), code in zip(outputs, encoded, strict=True)
         ]
 
-    def _parse_equal(self, texts: list[str], encoded: list[EncodedText]) -> list[ParseResult]:
+    def _parse_equal(
+        self, session: GraphSession, texts: list[str], encoded: list[EncodedText]
+    ) -> list[ParseResult]:
         """Parses texts that have the same number of tokens; the graph sees those with words."""
         results = [ParseResult(text, NO_INTENT, (), (), (), self.config.extractor) for text in texts]
         rows = [row for row, code in enumerate(encoded) if code.words]
         if rows:
-            values = self._session.run(self._outputs, _ids([encoded[row] for row in rows]))
+            values = session.run(self._outputs, _ids([encoded[row] for row in rows]))
             for row, *output in zip(rows, *values, strict=True):
                 outputs = dict(zip(self._outputs, output, strict=True))
                 results[row] = self._read(texts[row], encoded[row], outputs)
@@ -297,14 +315,9 @@ def _canonical(entity: Entity, synonyms: dict[str, str]) -> Entity:
 def _equal_lengths(encoded: Sequence[EncodedText]) -> Iterator[list[int]]:
     """Row numbers in batches whose texts have the same number of tokens: nothing is padded."""
     order = sorted(range(len(encoded)), key=lambda row: len(encoded[row].ids))
-    batch: list[int] = []
-    for row in order:
-        if batch and (len(batch) == _BATCH or len(encoded[row].ids) != len(encoded[batch[0]].ids)):
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
+    for length, equal in groupby(order, key=lambda row: len(encoded[row].ids)):
+        rows, most = list(equal), max(1, _TOKENS_OF_BATCH // max(1, length))
+        yield from (rows[first : first + most] for first in range(0, len(rows), most))
 
 
 def _ids(encoded: Sequence[EncodedText]) -> npt.NDArray[np.int32]:

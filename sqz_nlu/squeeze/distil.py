@@ -21,6 +21,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from sqz_nlu.encoder.device import fast_bfloat16
 from sqz_nlu.errors import SqueezeError
 from sqz_nlu.squeeze.convert import copy_teacher, kept_layers, load_teacher, new_student
 from sqz_nlu.squeeze.corpus import plan_batches, tokenize
@@ -304,14 +305,10 @@ class Distillation:
 def _precisions(name: str, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
     """Types in which the products of teacher and student are computed.
 
-    On CPUs with instructions for bfloat16 the teacher's large products gain by it, grouped ones do not; on
-    other CPUs it is several times slower.
+    On CPUs with instructions for bfloat16 the teacher's large products gain by it, narrow groups do not.
     """
     if name != "auto":
         chosen: torch.dtype = getattr(torch, name)
         return chosen, chosen
-    if device.type == "cpu":
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return torch.bfloat16 if fast else torch.float32, torch.float32
-    chosen = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return chosen, chosen
+    chosen = torch.bfloat16 if fast_bfloat16(device) else torch.float32
+    return chosen, torch.float32 if device.type == "cpu" else chosen

@@ -28,7 +28,7 @@ class FrozenLayers:
     def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The encoder's states, ``[batch, tokens, hidden]``, from token ids and mask ``[batch, tokens]``."""
         self.encoder.encoder.layers[: self.layers].eval()
-        states = torch.cat(self._lower(ids, mask)).float()
+        states = torch.cat([part.float() for part in self._lower(ids, mask)])
         return self.encoder.upper(states, Packing(mask), self.layers)
 
     def forget(self) -> None:

@@ -86,6 +86,8 @@ class TrainingOptions:
         quantization: ``auto`` writes an int8 graph where it agrees with the float one and a float graph
             otherwise; ``int8`` fails otherwise; ``none`` always writes float.
         device: for training: ``auto``, ``cpu`` or ``cuda``.
+        precision: of the encoder's products while it trains: ``float32``, ``bfloat16`` (weights stay in
+            float32), or ``auto``, bfloat16 on CPUs that have instructions for it.
         intra_op_num_threads: threads for one parse.
     """
 
@@ -126,6 +128,7 @@ class TrainingOptions:
     persist_trainable_weights: bool = True
     quantization: Literal["auto", "int8", "none"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     intra_op_num_threads: int = _range(1, 1)
 
     @classmethod

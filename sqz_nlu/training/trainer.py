@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sqz_nlu.encoder.device import choose_device
+from sqz_nlu.encoder.device import choose_device, fast_bfloat16
 from sqz_nlu.encoder.gptq import round_weights
 from sqz_nlu.errors import OptionError
 from sqz_nlu.events import EventLog
@@ -142,6 +142,7 @@ class _Run:
         self.frozen = None
         if layers and options.freeze_embeddings:
             self.frozen = FrozenLayers(network.encoder, layers, _MOST_TOKENS)
+        self.bfloat16 = uses_bfloat16(options.precision, device)
         self.epoch = 0
         self.began: dict[str, torch.Tensor] = {}
         self.trained: dict[str, torch.Tensor] = {}
@@ -255,8 +256,9 @@ class _Run:
         rows = join_some(rows, self.network, self.rng)
         for batch in shuffled_batches(rows, self.plan.batch_size, self.rng):
             on_device = batch.to(self.device)
-            states = (self.frozen or self.network.encoder)(on_device.ids, on_device.mask)
-            output = self.network.heads(states, on_device.mask, on_device.patterns)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                states = (self.frozen or self.network.encoder)(on_device.ids, on_device.mask)
+            output = self.network.heads(states.float(), on_device.mask, on_device.patterns)
             losses = self.network.losses(
                 output, on_device, self.options.label_smoothing, self.options.contrastive_weight
             )
@@ -308,6 +310,13 @@ class _Run:
         result.fallback = recommend_threshold(confidences, correct)
 
 
+def uses_bfloat16(precision: str, device: torch.device) -> bool:
+    """Whether the encoder's products are computed in bfloat16, by the option ``precision``."""
+    if precision == "auto":
+        return device.type == "cpu" and fast_bfloat16(device)
+    return precision == "bfloat16"
+
+
 def _copy_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in module.state_dict().items()}
 
@@ -335,7 +344,7 @@ def _announce(
         held = f"{len(plan.held)} held out until epoch {plan.epochs - plan.late_epochs}"
     logger.info(
         "%s on %d examples, %s: %d epochs of batches of %d, %d steps; learning rates %g (encoder '%s', its "
-        "lowest %d layers as they are) and %g (heads); the encoder ends at %g of its way; device %s, "
+        "lowest %d layers as they are) and %g (heads); the encoder ends at %g of its way; device %s, %s, "
         "%d threads.",
         "Continuing to train" if continues else "Training",
         examples,
@@ -349,6 +358,7 @@ def _announce(
         options.head_learning_rate,
         plan.way,
         device,
+        "bfloat16" if uses_bfloat16(options.precision, device) else "float32",
         torch.get_num_threads(),
     )
     if options.checkpoint_model and not plan.on_request:

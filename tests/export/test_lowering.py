@@ -96,11 +96,13 @@ def test_every_product_is_integer(name: str) -> None:
     fused = config.q_groups == config.k_groups == config.v_groups
     attention = config.q_groups if fused else config.q_groups + config.k_groups + config.v_groups
     layer = attention + config.post_attention_groups + config.intermediate_groups + config.output_groups
-    assert census["DynamicQuantizeMatMul"] == config.num_hidden_layers * layer + 2
-    assert census["MultiHeadAttention"] == config.num_hidden_layers
+    dense = fused and config.q_groups == 1
+    assert census["DynamicQuantizeMatMul"] == config.num_hidden_layers * (layer - dense) + 2
+    assert census["MultiHeadAttention"] == config.num_hidden_layers * (not dense)
+    assert census["QAttention"] == config.num_hidden_layers * dense
     weights = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     for node in model.graph.node:
-        if node.op_type == "DynamicQuantizeMatMul":
+        if node.op_type in ("DynamicQuantizeMatMul", "QAttention"):
             integers = weights[node.input[1]]
             assert integers.dtype == np.int8
             assert np.abs(integers.astype(int)).max() <= PROJECTION_LIMIT

@@ -14,12 +14,15 @@ import gc, os, signal, sys
 from sqz_nlu import Interpreter
 
 interpreter = Interpreter.load(sys.argv[1], threads=int(sys.argv[2]))
+texts = [f"turn on {n} lights" for n in range(40)]
 expected = interpreter.parse("hello")
+expected_of_batch = interpreter.parse_batch(texts)
 with interpreter._session._lock:  # as if another thread were opening the session
     child = os.fork()
 if child == 0:
     signal.alarm(20)
     assert interpreter.parse("hello") == expected
+    assert interpreter.parse_batch(texts) == expected_of_batch
     del interpreter
     gc.collect()
     sys.exit(0)  # the interpreter is torn down, with all that is left of the parent's session

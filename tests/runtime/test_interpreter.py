@@ -187,3 +187,40 @@ def test_decoding_config_refuses_other_fields() -> None:
         DecodingConfig.from_dict(data | {"colour": "red"})
     with pytest.raises(BundleError, match="labels"):
         DecodingConfig.from_dict({})
+
+
+def test_batches_on_several_threads_at_once_keep_their_order(
+    tiny_bundle: Path, tiny_examples, monkeypatch
+) -> None:
+    texts = [f"{example.text} {'please ' * (n % 5)}" for n, example in enumerate(tiny_examples * 20)]
+    alone, shared = Interpreter.load(tiny_bundle), Interpreter.load(tiny_bundle, threads=3)
+    assert shared.parse_batch(texts) == alone.parse_batch(texts)
+    np.testing.assert_array_equal(shared.embed(texts), alone.embed(texts))
+    for got, expected in zip(shared.token_states(texts), alone.token_states(texts), strict=True):
+        np.testing.assert_array_equal(got.states, expected.states)
+    seen: list[tuple[int, str]] = []
+
+    def fail(session, texts, encoded) -> list:
+        seen.append((len(texts), threading.current_thread().name))
+        raise ArithmeticError("of the graph")
+
+    monkeypatch.setattr(shared, "_parse_equal", fail)
+    with pytest.raises(ArithmeticError, match="of the graph"):
+        shared.parse_batch(texts)
+    assert max(count for count, _ in seen) > 1
+    assert all(name.startswith("sqz-nlu") for _, name in seen)
+
+
+def test_a_batch_has_texts_of_one_length_and_few_tokens(interpreter: Interpreter, monkeypatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+    run = interpreter._session.run
+
+    def note(outputs, ids) -> list:
+        shapes.append(ids.shape)
+        return run(outputs, ids)
+
+    monkeypatch.setattr(interpreter._session, "run", note)
+    interpreter.embed(["light " * 6] * 70 + ["light"] * 5 + ["light " * 300])
+    assert sum(rows for rows, _ in shapes) == 76
+    assert all(rows * tokens <= 192 or rows == 1 for rows, tokens in shapes)
+    assert {tokens: max(rows for rows, width in shapes if width == tokens) for _, tokens in shapes}[8] == 24

@@ -240,6 +240,45 @@ def test_the_encoder_goes_part_of_the_way_back(network, monkeypatch, few: bool, 
         assert torch.allclose(now[name], before[name] + way * (trained[name] - before[name]), atol=1e-7)
 
 
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_products_of_bfloat16_learn_nearly_the_same(network, monkeypatch, frozen: int) -> None:
+    joint, rows = network
+    weights, kinds = _weights(joint), set()
+    product = torch.nn.functional.linear
+
+    def note(x, weight, bias=None) -> torch.Tensor:
+        result = product(x, weight, bias)
+        kinds.add((joint.training, result.dtype))
+        return result
+
+    monkeypatch.setattr(torch.nn.functional, "linear", note)
+    ended = {}
+    for precision in ("float32", "bfloat16"):
+        joint.load_state_dict(weights)
+        kinds.clear()
+        settings = {"random_seed": 1, "frozen_layers": frozen, "quantization": "none"}
+        options = TrainingOptions(epochs=2, device="cpu", precision=precision, **settings)
+        trainer.train(joint, (rows * 4)[:40], options)
+        ended[precision] = _weights(joint)
+        training, evaluating = ({kind for mode, kind in kinds if mode is which} for which in (True, False))
+        assert training == {torch.float32, *([torch.bfloat16] if precision == "bfloat16" else [])}
+        assert evaluating == {torch.float32}
+    name = "encoder.encoder.layers.1.output.conv1d.weight"
+    exact, rounded = (ended[precision][name] - weights[name] for precision in ended)
+    assert rounded.dtype == torch.float32
+    assert torch.cosine_similarity(exact.flatten(), rounded.flatten(), 0) > 0.9
+    assert not torch.equal(exact, rounded)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bfloat16_is_for_processors_with_instructions_for_it(monkeypatch, fast: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert trainer.uses_bfloat16("auto", CPU) is fast
+    assert not trainer.uses_bfloat16("float32", CPU)
+    assert trainer.uses_bfloat16("bfloat16", CPU)
+
+
 def test_rates_that_are_too_high_are_named(network) -> None:
     joint, rows = network
     options = TrainingOptions(epochs=4, device="cpu", learning_rate=1e6, head_learning_rate=1e30)
