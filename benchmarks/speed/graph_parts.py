@@ -88,7 +88,7 @@ def _work(model: onnx.ModelProto) -> tuple[int, int]:
     sizes = [
         int(np.prod(shapes[node.input[1]]))
         for node in model.graph.node
-        if node.op_type == "DynamicQuantizeMatMul"
+        if node.op_type in ("DynamicQuantizeMatMul", "QAttention")
     ]
     return sum(sizes), TOKENS * sum(sizes)
 

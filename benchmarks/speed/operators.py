@@ -130,14 +130,14 @@ def _quantized_attention(graph: _Graph, x: str) -> str:
 
 
 WAYS: dict[str, Callable[[_Graph, str], str]] = {
-    "groups stacked as texts (chosen)": _stacked,
+    "groups stacked as texts (chosen for groups)": _stacked,
     "query, key, value joined": _joined,
     "the same with a mask": _masked,
     "one DynamicQuantizeLinear for all groups": _quantized_once,
     "groups as one batched product": _batched,
     "one dense product": _dense,
     "three dense products, quantized once": _three_dense,
-    "QAttention, dense": _quantized_attention,
+    "QAttention, dense (chosen without groups)": _quantized_attention,
 }
 
 

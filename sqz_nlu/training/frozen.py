@@ -8,6 +8,8 @@ from torch import Tensor
 from sqz_nlu.encoder.model import SqueezeBertEncoder
 from sqz_nlu.encoder.packing import Packing
 
+MOST_TOKENS = 400_000  # whose states are kept in memory, in 16 bits
+
 
 class FrozenLayers:
     """The encoder in training, its lowest layers being as they are, without dropout.
@@ -20,7 +22,7 @@ class FrozenLayers:
         most_tokens: states of no more tokens are kept; those of other texts are computed each time.
     """
 
-    def __init__(self, encoder: SqueezeBertEncoder, layers: int, most_tokens: int) -> None:
+    def __init__(self, encoder: SqueezeBertEncoder, layers: int, most_tokens: int = MOST_TOKENS) -> None:
         self.encoder, self.layers, self.most_tokens = encoder, layers, most_tokens
         self._kept: dict[tuple[int, ...], Tensor] = {}
         self._tokens = 0

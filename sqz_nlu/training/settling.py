@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sqz_nlu.training.dataset import Batch, Row, collate, noisy_row
+from sqz_nlu.training.frozen import MOST_TOKENS
 from sqz_nlu.training.joining import join_some
 from sqz_nlu.training.network import JointNetwork, Sentences
 
@@ -17,7 +18,6 @@ _BATCH_OF_SENTENCES = 64
 _BATCH_OF_WORDS = 32
 _WORD_PASSES = 3
 _WORD_LEARNING_RATE = 1e-3
-_MOST_TOKENS = 400_000  # whose states are kept in memory, in 16 bits
 
 
 def sentences_of(network: JointNetwork, rows: Sequence[Row], device: torch.device) -> Sentences:
@@ -62,7 +62,7 @@ def fit_heads(
         states = _states(network, batch)
         seen.append(network.sentences(states, batch))
         tokens += batch.ids.numel()
-        if network.word_head.out_features and tokens <= _MOST_TOKENS:
+        if network.word_head.out_features and tokens <= MOST_TOKENS:
             words.append((states.half(), by_length[index]))
     if not network.joined_intents:
         _fit_intents(network, Sentences.together([*before, *seen]), share)

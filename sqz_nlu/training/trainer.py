@@ -30,8 +30,6 @@ from sqz_nlu.training.settling import fit_heads, sentences_of
 
 logger = logging.getLogger(__name__)
 
-_MOST_TOKENS = 400_000  # of which the states below the layers that train are kept in memory
-
 
 @dataclass(frozen=True)
 class Earlier:
@@ -141,7 +139,7 @@ class _Run:
         )
         self.frozen = None
         if layers and options.freeze_embeddings:
-            self.frozen = FrozenLayers(network.encoder, layers, _MOST_TOKENS)
+            self.frozen = FrozenLayers(network.encoder, layers)
         self.bfloat16 = uses_bfloat16(options.precision, device)
         self.epoch = 0
         self.began: dict[str, torch.Tensor] = {}
