@@ -14,10 +14,18 @@ SLOW = 0.2  # seconds; a call that takes longer is made once a turn
 FEWEST_TURNS = 5
 
 
-def in_turns(calls: Mapping[str, Call], seconds: float) -> dict[str, dict[str, Any]]:
-    """Times calls A B C A B C ... for about ``seconds``; a turn is 5 calls after one that is not counted.
+def in_turns(
+    calls: Mapping[str, Call], seconds: float, counted: int = CALLS_A_TURN, uncounted: int = 1
+) -> dict[str, dict[str, Any]]:
+    """Times calls A B C A B C ... for about ``seconds``; a turn is some calls after some that do not count.
 
     Of a call above 0.2 s a turn is one call.
+
+    Args:
+        calls: what is timed, by name.
+        seconds: how long in all.
+        counted: calls of a turn.
+        uncounted: calls before these, so that what others left in the caches does not matter.
 
     Returns:
         For each name the median, 10th and 95th percentile in milliseconds, and the number of calls counted.
@@ -28,9 +36,9 @@ def in_turns(calls: Mapping[str, Call], seconds: float) -> dict[str, dict[str, A
     while turns < FEWEST_TURNS or time.perf_counter() < end:
         turns += 1
         for name, call in calls.items():
-            if not slow[name]:
+            for _ in range(0 if slow[name] else uncounted):
                 call()
-            times[name] += [1000 * _time(call) for _ in range(1 if slow[name] else CALLS_A_TURN)]
+            times[name] += [1000 * _time(call) for _ in range(1 if slow[name] else counted)]
     return {name: summary(values) for name, values in times.items()}
 
 

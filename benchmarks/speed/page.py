@@ -124,8 +124,8 @@ INTRODUCTION = """# Speed
 
 Written by `python benchmarks/speed/page.py` from `benchmarks/results/speed.json`, which `make bench-speed`
 measures. What is compared runs in turns in one process (A B C A B C ...), five calls a turn after one that is
-not counted, calls above 0.2 s once a turn; ratios are of medians. Batch 1, 12 word pieces, one thread unless
-said.
+not counted (messages: 25 after 5), calls above 0.2 s once a turn; ratios are of medians. Batch 1, 12 word
+pieces, one thread unless said.
 """
 
 REMARKS = {
@@ -238,11 +238,11 @@ def _examples(figures: Parts) -> list[str]:
 
 def _training(figures: Parts) -> list[str]:
     lines = ["| one epoch | examples | time | peak memory |", "|---|---:|---:|---:|"]
-    return lines + [
-        f"| {name.replace('_', ', ', 1).replace('_', ' ')} | {figure['examples']:,.0f} "
-        f"| {figure['seconds']:.1f} s | {figure['peak_mib']:,.0f} MiB |"
-        for name, figure in figures.items()
-    ]
+    for name, figure in figures.items():
+        peak = f"{figure['peak_mib']:,.0f} MiB" if "peak_mib" in figure else "not measured"
+        shown = name.replace("_", ", ", 1).replace("_", " ")
+        lines.append(f"| {shown} | {figure['examples']:,.0f} | {figure['seconds']:.1f} s | {peak} |")
+    return lines
 
 
 def readme_table(parts: Parts) -> str:

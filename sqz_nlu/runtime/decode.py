@@ -101,7 +101,8 @@ def best_tagging(logits: npt.ArrayLike, entities: int) -> list[tuple[str, int]]:
     scores = np.asarray(logits)
     if not len(scores) or not entities:
         return []
-    return _greedy(scores, entities) or _viterbi(scores.astype(np.float64), entities)
+    likeliest = scores.argmax(1).tolist()
+    return _valid_path(likeliest, entities) or _viterbi(scores, likeliest, entities)
 
 
 def decode_bilou(logits: npt.ArrayLike, entities: int) -> list[TaggedSpan]:
@@ -161,7 +162,10 @@ def _span_probability(rows: list[list[float]], entity: int, entities: int) -> fl
 
 
 def _weights(logits: list[float], over: float) -> list[float]:
-    return [math.exp(min(logit - over, _LARGEST)) for logit in logits]
+    try:
+        return [math.exp(logit - over) for logit in logits]
+    except OverflowError:
+        return [math.exp(min(logit - over, _LARGEST)) for logit in logits]
 
 
 def _share(logits: list[float], of: slice) -> float:
@@ -171,9 +175,8 @@ def _share(logits: list[float], of: slice) -> float:
     return min(sum(weights[of]) / sum(weights), 1.0)
 
 
-def _greedy(scores: npt.NDArray[np.floating[Any]], entities: int) -> list[tuple[str, int]] | None:
-    """The likeliest tag of each word as prefix and type; ``None`` if they break BILOU's grammar."""
-    tags = scores.argmax(1).tolist()
+def _valid_path(tags: list[int], entities: int) -> list[tuple[str, int]] | None:
+    """Tags as prefix and type; ``None`` if they break BILOU's grammar."""
     if not any(tags):
         return [("O", 0)] * len(tags)
     path: list[tuple[str, int]] = []
@@ -188,26 +191,38 @@ def _greedy(scores: npt.NDArray[np.floating[Any]], entities: int) -> list[tuple[
     return path if inside is None else None
 
 
-def _viterbi(scores: Floats, entities: int) -> list[tuple[str, int]]:
+def _viterbi(
+    scores: npt.NDArray[np.floating[Any]], likeliest: list[int], entities: int
+) -> list[tuple[str, int]]:
     """The recursion, over the types of which an entity of several words can be part of the best tagging.
 
-    That is out of the question for a type if the best beginning, the best end and all words between that gain
-    anything are together worth less than the same words on their own, each outside or an entity of one word.
+    That is out of the question for a type whose ``B``, ``I`` and ``L`` are at every word worth less than the
+    word on its own, outside or an entity of one word.
+
+    Args:
+        scores: ``[words, 1 + 4 * entities]``.
+        likeliest: the place of each word's highest score.
+        entities: number of entity types.
     """
-    outside = scores[:, 0]
-    begin, inner, last, unit = (scores[:, 1 + entities * k : 1 + entities * (k + 1)] for k in range(4))
-    units = unit.argmax(1).tolist()
-    highest = unit.max(1)
-    own = np.maximum(outside, highest)
-    alone = own[:, None]
-    gain = (begin - alone).max(0) + (last - alone).max(0) + np.maximum(inner - alone, 0.0).sum(0)
-    types = np.flatnonzero(gain >= 0.0)
-    singles = [
-        ("U", entity) if is_unit else ("O", 0)
-        for entity, is_unit in zip(units, (highest > outside).tolist(), strict=True)
-    ]
-    longer = (block[:, types].tolist() for block in (begin, inner, last))
-    return _path(own.tolist(), singles, types.tolist(), *longer)
+    unit = 1 + 3 * entities
+    alone: list[float] = []
+    singles: list[tuple[str, int]] = []
+    found: set[int] = set()
+    for row, tag in zip(scores, likeliest, strict=True):
+        if tag == 0 or tag >= unit:
+            alone.append(float(row[tag]))
+            singles.append(("U", tag - unit) if tag else ("O", 0))
+            continue
+        values = row.tolist()
+        highest = max(values[unit:])
+        alone.append(max(values[0], highest))
+        singles.append(("U", values.index(highest, unit) - unit) if highest > values[0] else ("O", 0))
+        found.update(place % entities for place, score in enumerate(values[1:unit]) if score >= alone[-1])
+    types = sorted(found)
+    columns = [1 + entities * kind + entity for kind in range(3) for entity in types]
+    rows, count = scores[:, columns].tolist(), len(types)
+    longer = ([row[count * kind : count * (kind + 1)] for row in rows] for kind in range(3))
+    return _path(alone, singles, types, *longer)
 
 
 def _path(

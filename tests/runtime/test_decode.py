@@ -8,8 +8,9 @@ import pytest
 from sqz_nlu.runtime.decode import (
     EntityDecoder,
     TaggedSpan,
-    _greedy,
+    _valid_path,
     _viterbi,
+    best_tagging,
     decode_bilou,
     decode_plain,
     log_softmax,
@@ -68,7 +69,31 @@ def test_a_valid_greedy_tagging_is_what_the_recursion_finds() -> None:
     for names in (["O", "B-x", "L-x", "U-y"], ["B-y", "I-y", "L-y", "B-x", "L-x"], ["U-x", "U-x"]):
         logits = rng.normal(size=(len(names), len(labels.tags)))
         logits[np.arange(len(names)), [labels.tags.index(name) for name in names]] += 9.0
-        assert _greedy(logits, 2) == _viterbi(logits, 2)
+        likeliest = logits.argmax(1).tolist()
+        assert _valid_path(likeliest, 2) == _viterbi(logits, likeliest, 2)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_no_valid_tagging_is_worth_more_ties_included(kind: type) -> None:
+    labels = LabelSpace(entities=("x", "y", "z"))
+    names, rng = labels.tags, np.random.default_rng(3)
+    steps = np.array([[0.0 if valid(a, b) else -1e9 for b in names] for a in names])
+    first, last = ([0.0 if valid(*edge) else -1e9 for edge in edges] for edges in _edges(names))
+    for _ in range(300):
+        logits = rng.integers(-2, 3, (6, len(names))).astype(kind)
+        best = logits[0] + first
+        for row in logits[1:]:
+            best = (best[:, None] + steps).max(0) + row
+        path = [
+            names.index(prefix if prefix == "O" else f"{prefix}-{labels.entities[entity]}")
+            for prefix, entity in best_tagging(logits, 3)
+        ]
+        assert logits[np.arange(6), path].sum() == (best + last).max()
+        assert all(valid(names[a], names[b]) for a, b in itertools.pairwise(path))
+
+
+def _edges(names: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    return [("", name) for name in names], [(name, "") for name in names]
 
 
 def test_an_invalid_greedy_tagging_is_repaired() -> None:
