@@ -237,7 +237,7 @@ def _examples(figures: Parts) -> list[str]:
 
 
 def _training(figures: Parts) -> list[str]:
-    lines = ["| one epoch | examples | time | peak memory |", "|---|---:|---:|---:|"]
+    lines = ["| one pass | examples | time | peak memory |", "|---|---:|---:|---:|"]
     for name, figure in figures.items():
         peak = f"{figure['peak_mib']:,.0f} MiB" if "peak_mib" in figure else "not measured"
         shown = name.replace("_", ", ", 1).replace("_", " ")

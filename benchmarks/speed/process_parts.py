@@ -113,7 +113,7 @@ def processes(_seconds: float) -> dict[str, Any]:
 
 
 def training(data: Path) -> dict[str, Any]:
-    """One epoch over full sets with our encoder and with transformers' in its place, in fresh processes.
+    """A pass over full sets with our encoder and with transformers' in its place, in fresh processes.
 
     The ratios are of trainings of all layers; `train_once` says what else is measured.
     """
