@@ -4,8 +4,8 @@
 
 ``ours`` trains as by default: where that leaves the lower layers as they are, it is the second pass that
 counts, when what they make of the texts is known. ``ours_all_layers`` trains every layer. So does
-``transformers``, with transformers' SqueezeBertModel and its grouped convolutions in the place of our encoder;
-weights, heads, batches and precision are the same. What comes before and after the passes is left out.
+``transformers``, with transformers' SqueezeBertModel and its grouped convolutions in the place of our
+encoder; weights, heads, batches and precision are the same. What comes before and after is left out.
 """
 
 from __future__ import annotations

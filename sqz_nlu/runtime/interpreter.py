@@ -271,14 +271,17 @@ class Interpreter:
         self, session: GraphSession, texts: list[str], encoded: list[EncodedText]
     ) -> list[ParseResult]:
         """Parses texts that have the same number of tokens; the graph sees those with words."""
-        results = [ParseResult(text, NO_INTENT, (), (), (), self.config.extractor) for text in texts]
         rows = [row for row, code in enumerate(encoded) if code.words]
+        found: dict[int, ParseResult] = {}
         if rows:
             values = session.run(self._outputs, _ids([encoded[row] for row in rows]))
             for row, *output in zip(rows, *values, strict=True):
                 outputs = dict(zip(self._outputs, output, strict=True))
-                results[row] = self._read(texts[row], encoded[row], outputs)
-        return results
+                found[row] = self._read(texts[row], encoded[row], outputs)
+        return [
+            found.get(row) or ParseResult(text, NO_INTENT, (), (), (), self.config.extractor)
+            for row, text in enumerate(texts)
+        ]
 
     def _read(
         self, text: str, encoded: EncodedText, outputs: dict[str, npt.NDArray[np.float32]]
