@@ -33,7 +33,7 @@ def encoders(seconds: float) -> dict[str, Any]:
         "squeezebert_float": graphs.squeezebert_float(),
         "squeezebert_uint8": graphs.squeezebert_uint8(),
         "base_int8": graphs.ours(graphs.base_geometry()),
-        "embedded_int8": graphs.ours(graphs.embedded_geometry(), embedded=True),
+        "embedded_int8": graphs.ours(),
     }
     calls = {name: graphs.run_of(graphs.session(model), 1, TOKENS) for name, model in models.items()}
     figures = in_turns(calls, seconds)
@@ -53,7 +53,7 @@ def machine(seconds: float) -> dict[str, Any]:
     result: dict[str, Any] = {"threads": 1, "tokens": TOKENS}
     for name, model in (
         ("base", graphs.ours(graphs.base_geometry())),
-        ("embedded", graphs.ours(graphs.embedded_geometry(), embedded=True)),
+        ("embedded", graphs.ours()),
     ):
         weights, multiplications = _work(model)
         source = np.ones(weights, np.uint8)
@@ -179,7 +179,7 @@ def _texts(count: int) -> list[str]:
 
 def growth(seconds: float) -> dict[str, Any]:
     """The embedded geometry by length and batch, text to JSON by number of intents and entity types."""
-    model = graphs.ours(graphs.embedded_geometry(), embedded=True)
+    model = graphs.ours()
     opened = graphs.session(model)
     share = seconds / 4
     lengths = {str(n): graphs.run_of(opened, 1, n) for n in (4, 8, 12, 16, 32, 64, 128, 256, 512)}

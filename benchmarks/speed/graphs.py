@@ -23,40 +23,35 @@ def base_geometry() -> Any:
     return SqueezeBertConfig(embedding_size=768)
 
 
-def embedded_geometry() -> Any:
-    """The geometry of the encoder that ships with the package."""
-    from transformers import SqueezeBertConfig
-
-    from sqz_nlu.encoder.source import find_encoder
-
-    return SqueezeBertConfig.from_dict(find_encoder("embedded").read_config())
-
-
-def ours(config: Any, embedded: bool = False) -> onnx.ModelProto:
-    """The int8 graph of this version's lowering: random weights, or those of the embedded encoder."""
+def _encoder(config: Any) -> Any:
+    """An encoder of a geometry with random weights; without one, that which ships with the package."""
     import torch
 
-    from sqz_nlu.encoder.load import load_encoder, numpy_parameters
+    from sqz_nlu.encoder.load import load_encoder
     from sqz_nlu.encoder.model import SqueezeBertEncoder
     from sqz_nlu.encoder.source import find_encoder
+
+    torch.manual_seed(SEED)
+    return load_encoder(find_encoder("embedded")) if config is None else SqueezeBertEncoder(config).eval()
+
+
+def ours(config: Any = None) -> onnx.ModelProto:
+    """The int8 graph of this version's lowering, of an encoder as `_encoder` makes it."""
+    from sqz_nlu.encoder.load import numpy_parameters
     from sqz_nlu.export.graph import Int8Arithmetic
     from sqz_nlu.export.lowering import lower
 
-    torch.manual_seed(SEED)
-    encoder = load_encoder(find_encoder("embedded")) if embedded else SqueezeBertEncoder(config).eval()
-    return lower(config, numpy_parameters(encoder), Int8Arithmetic())
+    encoder = _encoder(config)
+    return lower(encoder.config, numpy_parameters(encoder), Int8Arithmetic())
 
 
 def interpreter(config: Any = None, intents: int = 0, types: int = 0, threads: int = 1) -> Any:
-    """The runtime with the embedded encoder, or one of another geometry and random weights, in int8.
+    """The runtime with an encoder as `_encoder` makes it, in int8.
 
     Its heads, if any, have random weights and find few entities.
     """
-    import torch
-
     from sqz_nlu import Interpreter
-    from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
-    from sqz_nlu.encoder.model import SqueezeBertEncoder
+    from sqz_nlu.encoder.load import load_tokenizer, numpy_parameters
     from sqz_nlu.encoder.source import find_encoder
     from sqz_nlu.export.graph import Int8Arithmetic
     from sqz_nlu.export.lowering import HeadWeights
@@ -65,9 +60,7 @@ def interpreter(config: Any = None, intents: int = 0, types: int = 0, threads: i
     from sqz_nlu.runtime.interpreter import DecodingConfig
     from sqz_nlu.runtime.labels import LabelSpace
 
-    source = find_encoder("embedded")
-    torch.manual_seed(SEED)
-    encoder = load_encoder(source) if config is None else SqueezeBertEncoder(config).eval()
+    encoder = _encoder(config)
     rng, width = np.random.default_rng(SEED), encoder.config.hidden_size
     labels = LabelSpace(
         tuple(f"intent_{n:04}" for n in range(intents)), tuple(f"type_{n:03}" for n in range(types))
@@ -82,7 +75,7 @@ def interpreter(config: Any = None, intents: int = 0, types: int = 0, threads: i
     model = TrainedModel(
         encoder.config,
         numpy_parameters(encoder),
-        load_tokenizer(source).to_str(),
+        load_tokenizer(find_encoder("embedded")).to_str(),
         DecodingConfig(labels),
         head(intents, 0.0),
         head(len(labels.tags) if types else 0, 2.0),

@@ -238,11 +238,11 @@ def _examples(figures: Parts) -> list[str]:
 
 def _training(figures: Parts) -> list[str]:
     lines = ["| one pass | examples | time | peak memory |", "|---|---:|---:|---:|"]
-    for name, figure in figures.items():
-        peak = f"{figure['peak_mib']:,.0f} MiB" if "peak_mib" in figure else "not measured"
-        shown = name.replace("_", ", ", 1).replace("_", " ")
-        lines.append(f"| {shown} | {figure['examples']:,.0f} | {figure['seconds']:.1f} s | {peak} |")
-    return lines
+    return lines + [
+        f"| {name.replace('_', ', ', 1).replace('_', ' ')} | {figure['examples']:,.0f} "
+        f"| {figure['seconds']:.1f} s | {figure['peak_mib']:,.0f} MiB |"
+        for name, figure in figures.items()
+    ]
 
 
 def readme_table(parts: Parts) -> str:

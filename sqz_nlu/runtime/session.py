@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 from collections.abc import Sequence
-from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
 from sqz_nlu.errors import BundleError
+from sqz_nlu.runtime.forks import forget_after_fork
 from sqz_nlu.runtime.graph_outputs import with_output
 
 _ERRORS_ONLY = 3
@@ -36,7 +35,7 @@ class GraphSession:
         self._exposed: str | None = None
         self._lock = threading.Lock()
         self._opened: onnxruntime.InferenceSession | None = None
-        _graph_sessions.add(self)
+        forget_after_fork(self)
 
     def run(self, outputs: Sequence[str], ids: npt.NDArray[np.int32]) -> list[npt.NDArray[np.float32]]:
         """Runs the graph on texts of equal length.
@@ -100,15 +99,3 @@ class GraphSession:
                 f"ONNX Runtime {onnxruntime.__version__} cannot run model.onnx ({error}). "
                 "Expected onnxruntime 1.17 or newer; update it."
             ) from error
-
-
-_graph_sessions: WeakSet[GraphSession] = WeakSet()
-
-
-def _after_fork() -> None:
-    for session in list(_graph_sessions):
-        session.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-from weakref import WeakSet
+
+from sqz_nlu.runtime.forks import forget_after_fork
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ class Workers:
         self._threads = threads
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
-        _all_workers.add(self)
+        forget_after_fork(self)
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """The function's results in the items' order.
@@ -46,15 +46,3 @@ class Workers:
         """Leaves the threads, and a lock that may be held, to the parent of this forked process."""
         self._lock = threading.Lock()
         self._pool = None
-
-
-_all_workers: WeakSet[Workers] = WeakSet()
-
-
-def _after_fork() -> None:
-    for workers in list(_all_workers):
-        workers.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
