@@ -86,7 +86,8 @@ class Run:
         name = cell.file.removesuffix(".json")
         kept = str(self.logs / f"{name}.kept")
         sources = self.sources.to_dict()
-        order = Order(cell.pipeline, cell.dataset, cell.part, cell.seed, sources, out, kept, facts)
+        passes = str(self.logs / "passes")
+        order = Order(cell.pipeline, cell.dataset, cell.part, cell.seed, sources, out, kept, passes, facts)
         return self._process(order, name)
 
     def seconds(self, cells: Sequence[Cell]) -> list[float | None]:

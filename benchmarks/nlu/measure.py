@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ import rasa_default
 import yaml
 
 from nlu import scoring
+from nlu.crf import fast_crf
 from nlu.data import Material, Row, write_training_file
+from nlu.passes import SharedPasses
 from nlu.pipelines import FIRST_SEED, PIPELINES, reference_steps
 from nlu.places import Sources
 from nlu.resume import Kept
@@ -50,6 +53,7 @@ class Order:
         sources: where data, bots, encoder and teacher are.
         out: the file to write.
         kept: a folder for what is kept of a training of a TensorFlow model that is interrupted.
+        passes: a folder for passes that pipelines share.
         facts: what the result says besides.
     """
 
@@ -60,6 +64,7 @@ class Order:
     sources: dict[str, Any]
     out: str
     kept: str
+    passes: str
     facts: dict[str, Any]
 
     def to_json(self) -> str:
@@ -74,12 +79,13 @@ def carry_out(text: str) -> None:
     started = time.perf_counter()
     load = os.getloadavg()
     sources = Sources.from_dict(order.sources)
-    entities = True
+    entities, passes = True, None
     if order.pipeline == REFERENCE:
         steps, imports, outside = reference_steps(), IMPORTED_FIRST, 0
     else:
         pipeline = PIPELINES[order.pipeline]
         entities = pipeline.entities
+        passes = SharedPasses(Path(order.passes)) if pipeline.shares_passes else None
         steps = pipeline.steps(order.seed, sources.encoder, sources.teacher)
         wants_torch = pipeline.ours or pipeline.outside == "teacher"
         imports = (*IMPORTED_FIRST, "torch", "sqz_nlu.fit") if wants_torch else IMPORTED_FIRST
@@ -88,7 +94,7 @@ def carry_out(text: str) -> None:
     if order.pipeline == REFERENCE:
         material = dataclasses.replace(material, test=material.test[:REFERENCE_TEXTS])
     kept = Kept(Path(order.kept), {"order": order.pipeline, **order.facts.get("key", {})})
-    figures = train_and_ask(steps, material, kept, imports, entities)
+    figures = train_and_ask(steps, material, kept, imports, entities, passes)
     figures["model_bytes"] = figures["archive_bytes"] + outside
     result = {
         "pipeline": order.pipeline,
@@ -127,6 +133,7 @@ def train_and_ask(
     kept: Kept,
     imports: Sequence[str] = (),
     entities: bool = True,
+    passes: SharedPasses | None = None,
 ) -> dict[str, Any]:
     """Trains with Rasa, loads the archive with Rasa, asks one text after the other.
 
@@ -136,6 +143,7 @@ def train_and_ask(
         kept: of an earlier training that was interrupted, and where this one is kept.
         imports: modules that are loaded before the clock starts.
         entities: whether they are scored.
+        passes: where passes are that the pipeline shares with another; ``None`` if it shares none.
     """
     warnings.simplefilter("ignore")
     for name in imports:
@@ -143,19 +151,23 @@ def train_and_ask(
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"RASA_CACHE_DIRECTORY": f"{folder}/cache", "RASA_MAX_CACHE_SIZE": "0"}
         learned = write_training_file(material, Path(folder) / "nlu.yml")
-        figures = _train(Path(folder), steps, kept)
+        figures = _train(Path(folder), steps, kept, passes)
         figures |= {"examples": len(material.train), "learned": learned, "asked": len(material.test)}
         return figures | _ask_and_score(Path(folder) / "models", material, entities)
 
 
-def _train(folder: Path, steps: rasa_default.Steps, kept: Kept) -> dict[str, Any]:
+def _train(
+    folder: Path, steps: rasa_default.Steps, kept: Kept, passes: SharedPasses | None
+) -> dict[str, Any]:
     from rasa.model_training import train_nlu
 
     config = {"recipe": "default.v1", "assistant_id": "bench", "language": "en", "pipeline": steps}
     (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
-    with kept.training():
+    with kept.training(), fast_crf(), passes.training() if passes else nullcontext():
         archive = train_nlu(str(folder / "config.yml"), str(folder / "nlu.yml"), str(folder / "models"))
         seconds, cpu = kept.times()
+    if passes:
+        seconds, cpu = seconds + passes.seconds, cpu + passes.cpu_seconds
     if archive is None:
         raise RuntimeError("Rasa trained nothing; its log is above.")
     return {
@@ -237,4 +249,4 @@ def scores(
 def reference_order(sources: Sources, out: Path, kept: Path, facts: dict[str, Any]) -> Order:
     """The small cell that every run measures again."""
     dataset, part = REFERENCE_PLACE
-    return Order(REFERENCE, dataset, part, FIRST_SEED, sources.to_dict(), str(out), str(kept), facts)
+    return Order(REFERENCE, dataset, part, FIRST_SEED, sources.to_dict(), str(out), str(kept), "", facts)

@@ -24,6 +24,7 @@ class Pipeline:
         packages: what it is made of; another version makes what was measured stale.
         ours: whether code of this repository takes part in training.
         outside: which weights it needs beside the archive: ``teacher``, ``embedded`` or none.
+        shares_passes: whether another pipeline makes the same passes in training.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Pipeline:
     packages: tuple[str, ...]
     ours: bool
     outside: str | None = None
+    shares_passes: bool = False
 
 
 def _ours(quantization: str) -> Callable[[int, str, str], rasa_default.Steps]:
@@ -80,10 +82,22 @@ PIPELINES: dict[str, Pipeline] = {
         "teacher",
     ),
     "ours-int8": Pipeline(
-        "SqueezeBertClassifier", _ours("auto"), (3, 2), True, (*_ONNX, "torch", "spacy"), True
+        "SqueezeBertClassifier",
+        _ours("auto"),
+        (3, 2),
+        True,
+        (*_ONNX, "torch", "spacy"),
+        True,
+        shares_passes=True,
     ),
     "ours-float": Pipeline(
-        "SqueezeBertClassifier, float", _ours("none"), (3, 2), True, (*_ONNX, "torch", "spacy"), True
+        "SqueezeBertClassifier, float",
+        _ours("none"),
+        (3, 2),
+        True,
+        (*_ONNX, "torch", "spacy"),
+        True,
+        shares_passes=True,
     ),
     "diet-on-ours": Pipeline(
         "DIET on SqueezeBertFeaturizer",
