@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+CRF = "products"  # in records of trainings with it; those with Rasa's name none
+
 
 @contextmanager
 def fast_crf() -> Iterator[None]:

@@ -24,7 +24,7 @@ import rasa_default
 import yaml
 
 from nlu import scoring
-from nlu.crf import fast_crf
+from nlu.crf import CRF, fast_crf
 from nlu.data import Material, Row, write_training_file
 from nlu.passes import SharedPasses
 from nlu.pipelines import FIRST_SEED, PIPELINES, reference_steps
@@ -81,10 +81,10 @@ def carry_out(text: str) -> None:
     sources = Sources.from_dict(order.sources)
     entities, passes = True, None
     if order.pipeline == REFERENCE:
-        steps, imports, outside = reference_steps(), IMPORTED_FIRST, 0
+        steps, imports, outside, of_tensorflow = reference_steps(), IMPORTED_FIRST, 0, True
     else:
         pipeline = PIPELINES[order.pipeline]
-        entities = pipeline.entities
+        entities, of_tensorflow = pipeline.entities, "tensorflow" in pipeline.packages
         passes = SharedPasses(Path(order.passes)) if pipeline.shares_passes else None
         steps = pipeline.steps(order.seed, sources.encoder, sources.teacher)
         wants_torch = pipeline.ours or pipeline.outside == "teacher"
@@ -96,6 +96,8 @@ def carry_out(text: str) -> None:
     kept = Kept(Path(order.kept), {"order": order.pipeline, **order.facts.get("key", {})})
     figures = train_and_ask(steps, material, kept, imports, entities, passes)
     figures["model_bytes"] = figures["archive_bytes"] + outside
+    if of_tensorflow:
+        figures["crf"] = CRF
     result = {
         "pipeline": order.pipeline,
         "dataset": order.dataset,
