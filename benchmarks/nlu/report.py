@@ -61,8 +61,8 @@ METHOD = """
 
 
 FAST_CRF = """\
-- In training DIET's CRF is computed by matrix products (`benchmarks/nlu/crf.py`). Losses and taggings are those
-  of Rasa's own, with which an epoch takes {times} times as long where there are {types} types of entities
+- In training DIET's CRF is computed by matrix products (`benchmarks/nlu/crf.py`). Losses and taggings are
+  those of Rasa's own, with which an epoch takes {times} times as long where there are {types} entity types
   (`python benchmarks/diet_crf.py`): users of DIET wait longer than the table says.
 """
 
