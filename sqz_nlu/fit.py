@@ -24,6 +24,7 @@ from sqz_nlu.training.checkpoint import Checkpoint, classes_of, digest, digests,
 from sqz_nlu.training.dataset import encode_examples
 from sqz_nlu.training.examples import Example, label_space
 from sqz_nlu.training.multi_intents import IntentParts, intent_parts, with_combinations
+from sqz_nlu.training.names import name_rows
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.patterns import PatternRows, stored_patterns
@@ -103,6 +104,7 @@ def fit(
     rows = encode_examples(
         usable, labels, text_encoder, PatternRows(stored, text_encoder) if stored.names else None
     )
+    names = name_rows(usable, labels, text_encoder) if options.use_intent_names else []
     network = JointNetwork(
         encoder, labels, options.drop_rate, options.drop_rate_attention, parts, len(stored.names)
     )
@@ -111,7 +113,7 @@ def fit(
         before.restore(network)
         earlier = Earlier(before.temperature, [digest(example.text) in before.seen for example in usable])
     with EventLog(options.tensorboard_log_directory) as events:
-        training = train(network, rows, options, events, earlier)
+        training = train(network, rows, options, events, earlier, names)
         model = TrainedModel(
             encoder.config,
             numpy_parameters(encoder),

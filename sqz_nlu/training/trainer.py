@@ -69,6 +69,7 @@ def train(
     options: TrainingOptions,
     events: EventLog | None = None,
     earlier: Earlier | None = None,
+    names: Sequence[Row] = (),
 ) -> Training:
     """Trains ``network`` in place.
 
@@ -82,6 +83,8 @@ def train(
         events: receives losses, scores and rates.
         earlier: what is known of the training whose weights ``network`` holds; ``None`` starts the intent
             head as logistic regression on the encoder as it is.
+        names: intents' names as rows: learned from, but no examples otherwise. They are not held out, and
+            nothing is chosen by their number.
 
     Raises:
         OptionError: the device is not there, or learning rates are so high that losses became infinite.
@@ -89,7 +92,7 @@ def train(
     device = choose_device(options.device)
     with private_randomness(options.random_seed, device) as seed:
         rng = np.random.default_rng(seed)
-        plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
+        plan = make_plan(rows, options, rng, earlier.seen if earlier else (), len(names))
         result = Training(temperature=earlier.temperature if earlier else 1.0)
         network.to(device).eval()
         _announce(
@@ -98,7 +101,7 @@ def train(
         try:
             if plan.rehearsal_epochs:
                 weights = _copy_of(network)
-                rehearsal = _Run(network, options, plan.rehearsal(), rng, device, EventLog(None))
+                rehearsal = _Run(network, options, plan.rehearsal(), rng, device, EventLog(None), names)
                 with rehearsal.bar:
                     rehearsal.perform(rows, begin=earlier is None)
                     rehearsal.calibrate(result)
@@ -106,7 +109,7 @@ def train(
                 network.encoder.set_rounding(False)
                 found = rehearsal.plan
                 plan = replace(plan.performance(), refit=found.refit, way=found.way)
-            run = _Run(network, options, plan, rng, device, events or EventLog(None))
+            run = _Run(network, options, plan, rng, device, events or EventLog(None), names)
             with run.bar:
                 run.perform(rows, begin=earlier is None)
                 run.calibrate(result)
@@ -130,8 +133,9 @@ class _Run:
         rng: np.random.Generator,
         device: torch.device,
         events: EventLog,
+        names: Sequence[Row],
     ) -> None:
-        self.network, self.options, self.plan = network, options, plan
+        self.network, self.options, self.plan, self.names = network, options, plan, names
         self.rng, self.device, self.events = rng, device, events
         layers = frozen_layers(network, options, plan)
         self.schedule = Schedule(
@@ -159,6 +163,7 @@ class _Run:
         """
         plan = self.plan
         kept, held = [rows[index] for index in plan.kept], [rows[index] for index in plan.held]
+        kept += self.names
         if plan.way < 1.0:
             self.began = _copy_of(self.network.encoder)
         if begin or plan.refit:
@@ -195,7 +200,7 @@ class _Run:
         if not plan.late_epochs:
             return
         self._go_back()
-        every = [rows[index] for index in (*plan.kept, *plan.held)]
+        every = [*(rows[index] for index in (*plan.kept, *plan.held)), *self.names]
         self.fit(every, plan.late_epochs)
         self._settle(every, [self.before, self.before_of_held])
 
@@ -341,11 +346,12 @@ def _announce(
     else:
         held = f"{len(plan.held)} held out until epoch {plan.epochs - plan.late_epochs}"
     logger.info(
-        "%s on %d examples, %s: %d epochs of batches of %d, %d steps; learning rates %g (encoder '%s', its "
-        "lowest %d layers as they are) and %g (heads); the encoder ends at %g of its way; device %s, %s, "
-        "%d threads.",
+        "%s on %d examples and the names of %d intents, %s: %d epochs of batches of %d, %d steps; learning "
+        "rates %g (encoder '%s', its lowest %d layers as they are) and %g (heads); the encoder ends at %g of "
+        "its way; device %s, %s, %d threads.",
         "Continuing to train" if continues else "Training",
         examples,
+        plan.names,
         held,
         plan.epochs,
         plan.batch_size,
