@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from common import put_between_marks
+from common import RESULTS, put_between_marks
 from nlu import readme
 from nlu.cells import Cell, cells, select
 from nlu.estimate import duration, in_words
@@ -110,6 +110,14 @@ def summary(*records: dict, **references: float) -> Summary:
 def verdicts(made: Summary) -> dict[tuple[str, str, str], str]:
     """Verdicts by data set and part, metric and target."""
     return {("/".join(one.place), one.what, one.target): one.verdict for one in judge(made)}
+
+
+def test_the_page_says_which_crf_diet_was_trained_with() -> None:
+    ours = record("ours-int8")
+    assert "matrix products" not in page(summary(ours, record("diet")))
+    said = page(summary(ours, record("diet", crf="products")))
+    faster = json.loads((RESULTS / "diet-crf.json").read_text())["times_as_fast"]
+    assert f"{faster:.1f} times as long" in said
 
 
 def test_targets_are_met_missed_or_open() -> None:
