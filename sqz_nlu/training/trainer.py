@@ -83,8 +83,8 @@ def train(
         events: receives losses, scores and rates.
         earlier: what is known of the training whose weights ``network`` holds; ``None`` starts the intent
             head as logistic regression on the encoder as it is.
-        names: intents' names as rows: learned from, but no examples otherwise. They are not held out, and
-            nothing is chosen by their number.
+        names: intents' names as rows: the passes go over them, too. Nothing else does: they are not held out,
+            heads are not fitted to them, and nothing is chosen by their number.
 
     Raises:
         OptionError: the device is not there, or learning rates are so high that losses became infinite.
@@ -163,7 +163,6 @@ class _Run:
         """
         plan = self.plan
         kept, held = [rows[index] for index in plan.kept], [rows[index] for index in plan.held]
-        kept += self.names
         if plan.way < 1.0:
             self.began = _copy_of(self.network.encoder)
         if begin or plan.refit:
@@ -172,7 +171,7 @@ class _Run:
             self.before_of_held = sentences_of(self.network, held, self.device)
         if begin and self.before:
             self.network.fit_intents(self.before)
-        self.fit(kept, plan.epochs - plan.late_epochs, held if plan.on_request else [])
+        self.fit([*kept, *self.names], plan.epochs - plan.late_epochs, held if plan.on_request else [])
         if not held:
             self._settle(kept, [self.before])
             return
@@ -200,8 +199,8 @@ class _Run:
         if not plan.late_epochs:
             return
         self._go_back()
-        every = [*(rows[index] for index in (*plan.kept, *plan.held)), *self.names]
-        self.fit(every, plan.late_epochs)
+        every = [rows[index] for index in (*plan.kept, *plan.held)]
+        self.fit([*every, *self.names], plan.late_epochs)
         self._settle(every, [self.before, self.before_of_held])
 
     def _settle(self, rows: Sequence[Row], before: Sequence[Sentences | None]) -> None:
