@@ -24,7 +24,7 @@ def name_rows(examples: Sequence[Example], labels: LabelSpace, encoder: TextEnco
     """A row for the name of each intent that has examples.
 
     Left out are names without two letters side by side, those that say the same in words as another one, and
-    those that are an example already, of whichever intent. Nothing is taught about the words' tags.
+    those that are an example already, of whichever intent.
 
     Args:
         examples: annotated utterances.

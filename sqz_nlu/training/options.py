@@ -65,8 +65,8 @@ class TrainingOptions:
         intent_classification: whether to learn intents.
         entity_recognition: whether to learn entities.
         bilou_flag: tag words with BILOU prefixes.
-        use_intent_names: whether an intent's name, in words, is learned from like an example. It helps where
-            intents have few.
+        use_intent_names: whether the intent head is fitted to an intent's name, in words, like to an example.
+            It helps where intents have few.
         use_lookup_tables: whether lookup tables of the NLU data help to find entities and intents.
         use_regexes: likewise for regex features.
         case_sensitive: whether case matters to both.

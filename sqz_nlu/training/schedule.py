@@ -55,7 +55,6 @@ class Plan:
         kept: indices of the examples that are trained on from the start.
         held: indices of those held out.
         on_request: whether the user asked for an evaluation: ``held`` is then never trained on.
-        names: how many names of intents are learned from besides.
         rehearsal_epochs: passes over the kept examples of a first, shorter training, from which only the
             calibration is used; then all starts over with all examples. For intents with so few examples
             that the held-out ones would be missed; 0 for others.
@@ -74,7 +73,6 @@ class Plan:
     kept: tuple[int, ...]
     held: tuple[int, ...]
     on_request: bool
-    names: int = 0
     rehearsal_epochs: int = 0
     way: float = 1.0
     refit: float = 0.0
@@ -83,8 +81,8 @@ class Plan:
     @property
     def steps(self) -> int:
         """Optimiser steps of the passes over the kept examples, and of the late ones."""
-        rows = len(self.kept) + self.names
-        early, late = math.ceil(rows / self.batch_size), math.ceil((rows + len(self.held)) / self.batch_size)
+        early = math.ceil(len(self.kept) / self.batch_size)
+        late = math.ceil((len(self.kept) + len(self.held)) / self.batch_size)
         return (self.epochs - self.late_epochs) * early + self.late_epochs * late
 
     def rehearsal(self) -> Plan:
@@ -98,11 +96,7 @@ class Plan:
 
 
 def make_plan(
-    rows: Sequence[Row],
-    options: TrainingOptions,
-    rng: np.random.Generator,
-    seen: Sequence[bool] = (),
-    names: int = 0,
+    rows: Sequence[Row], options: TrainingOptions, rng: np.random.Generator, seen: Sequence[bool] = ()
 ) -> Plan:
     """Decides epochs, batch size, learning rate and what is held out.
 
@@ -120,7 +114,6 @@ def make_plan(
         rng: draws the held-out examples.
         seen: for each example, whether an earlier training that is continued was trained on it. Such
             examples are never held out: a model is sure of what it has learned. Empty: none was.
-        names: how many names of intents are learned from besides.
     """
     asked = options.evaluate_on_number_of_examples
     batch_size = max(1, min(options.batch_size, 2 * math.ceil(len(rows) / (2 * _STEPS_PER_EPOCH))))
@@ -143,7 +136,6 @@ def make_plan(
         kept=tuple(kept),
         held=tuple(sorted(held)),
         on_request=asked > 0,
-        names=names,
         rehearsal_epochs=max(1, epochs // _REHEARSAL_SHARE) if rehearsed else 0,
         way=_chosen_way(few, entities) if held and not any(seen) else 1.0,
         refit=_chosen_refit(few) if held and (rehearsed or not any(seen)) else 0.0,

@@ -33,7 +33,7 @@ def sentences_of(network: JointNetwork, rows: Sequence[Row], device: torch.devic
 def fit_heads(
     network: JointNetwork,
     rows: Sequence[Row],
-    before: Sequence[Sentences],
+    besides: Sequence[Sentences],
     share: float,
     device: torch.device,
     rng: np.random.Generator,
@@ -47,7 +47,7 @@ def fit_heads(
     Args:
         network: its encoder does not change.
         rows: the examples.
-        before: what the intent head saw of them, before.
+        besides: what else the intent head is fitted to: the rows as it saw them before, names of intents.
         share: how much of the way from where it is to what was fitted the intent head goes.
         device: where to compute.
         rng: joins examples, hides patterns and shuffles.
@@ -65,7 +65,7 @@ def fit_heads(
         if network.word_head.out_features and tokens <= MOST_TOKENS:
             words.append((states.half(), by_length[index]))
     if not network.joined_intents:
-        _fit_intents(network, Sentences.together([*before, *seen]), share)
+        _fit_intents(network, Sentences.together([*besides, *seen]), share)
     _fit_words(network, words, rng)
     network.eval()
 

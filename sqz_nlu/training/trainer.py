@@ -83,8 +83,8 @@ def train(
         events: receives losses, scores and rates.
         earlier: what is known of the training whose weights ``network`` holds; ``None`` starts the intent
             head as logistic regression on the encoder as it is.
-        names: intents' names as rows: the passes go over them, too. Nothing else does: they are not held out,
-            heads are not fitted to them, and nothing is chosen by their number.
+        names: intents' names as rows. The intent head is fitted to them, too; the encoder does not train on
+            them, so that they say something of texts that it has not seen.
 
     Raises:
         OptionError: the device is not there, or learning rates are so high that losses became infinite.
@@ -92,7 +92,7 @@ def train(
     device = choose_device(options.device)
     with private_randomness(options.random_seed, device) as seed:
         rng = np.random.default_rng(seed)
-        plan = make_plan(rows, options, rng, earlier.seen if earlier else (), len(names))
+        plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
         result = Training(temperature=earlier.temperature if earlier else 1.0)
         network.to(device).eval()
         _announce(
@@ -170,8 +170,8 @@ class _Run:
         if plan.refit and plan.late_epochs:
             self.before_of_held = sentences_of(self.network, held, self.device)
         if begin and self.before:
-            self.network.fit_intents(self.before)
-        self.fit([*kept, *self.names], plan.epochs - plan.late_epochs, held if plan.on_request else [])
+            self.network.fit_intents(Sentences.together([self.before, *self._of_names()]))
+        self.fit(kept, plan.epochs - plan.late_epochs, held if plan.on_request else [])
         if not held:
             self._settle(kept, [self.before])
             return
@@ -200,7 +200,7 @@ class _Run:
             return
         self._go_back()
         every = [rows[index] for index in (*plan.kept, *plan.held)]
-        self.fit([*every, *self.names], plan.late_epochs)
+        self.fit(every, plan.late_epochs)
         self._settle(every, [self.before, self.before_of_held])
 
     def _settle(self, rows: Sequence[Row], before: Sequence[Sentences | None]) -> None:
@@ -221,7 +221,12 @@ class _Run:
             round_weights(encoder, [(batch.ids, batch.mask) for batch in batches])
         if self.plan.refit:
             seen_before = [sentences for sentences in before if sentences is not None]
-            fit_heads(self.network, rows, seen_before, self.plan.refit, self.device, self.rng)
+            besides = [*seen_before, *self._of_names()]
+            fit_heads(self.network, rows, besides, self.plan.refit, self.device, self.rng)
+
+    def _of_names(self) -> list[Sentences]:
+        """What the intent head sees of the names, by the encoder as it is."""
+        return [sentences_of(self.network, self.names, self.device)] if self.names else []
 
     def fit(self, rows: Sequence[Row], epochs: int, evaluated: Sequence[Row] = ()) -> None:
         """Makes passes over the rows; with ``evaluated``, keeps the best and stops early where asked."""
@@ -345,12 +350,11 @@ def _announce(
     else:
         held = f"{len(plan.held)} held out until epoch {plan.epochs - plan.late_epochs}"
     logger.info(
-        "%s on %d examples and the names of %d intents, %s: %d epochs of batches of %d, %d steps; learning "
-        "rates %g (encoder '%s', its lowest %d layers as they are) and %g (heads); the encoder ends at %g of "
-        "its way; device %s, %s, %d threads.",
+        "%s on %d examples, %s: %d epochs of batches of %d, %d steps; learning rates %g (encoder '%s', its "
+        "lowest %d layers as they are) and %g (heads); the encoder ends at %g of its way; device %s, %s, "
+        "%d threads.",
         "Continuing to train" if continues else "Training",
         examples,
-        plan.names,
         held,
         plan.epochs,
         plan.batch_size,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
+import torch
 
-from sqz_nlu.encoder.load import load_tokenizer
+from sqz_nlu.encoder.load import load_encoder, load_tokenizer
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.fit import fit
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training import trainer
-from sqz_nlu.training.dataset import IGNORE, Row
+from sqz_nlu.training.dataset import IGNORE, collate, encode_examples
 from sqz_nlu.training.examples import Example, label_space
 from sqz_nlu.training.names import in_words, name_rows
+from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
-from sqz_nlu.training.schedule import make_plan
 
 
 @pytest.mark.parametrize(
@@ -66,43 +66,65 @@ def test_intents_without_examples_have_no_name(text_encoder: TextEncoder) -> Non
     assert len(name_rows(examples, labels, text_encoder)) == 2
 
 
-def test_names_change_nothing_of_a_plan_but_its_steps() -> None:
-    rows = [Row([2, 3], intent, [], [], []) for intent in range(5) for _ in range(30)]
-    plan, named = (
-        make_plan(rows, TrainingOptions(), np.random.default_rng(0), names=names) for names in (0, 40)
-    )
-    assert named == dataclasses.replace(plan, names=40)
-    assert named.steps > plan.steps
-
-
-@pytest.mark.parametrize("asked", [0, 8])
-def test_names_are_trained_on_and_never_held_out(
-    tiny_examples, tiny_options: TrainingOptions, tmp_path, monkeypatch: pytest.MonkeyPatch, asked: int
+@pytest.mark.parametrize("use", [True, False])
+def test_the_head_is_fitted_to_names_and_the_encoder_is_not_trained_on_them(
+    tiny_examples, tiny_options: TrainingOptions, tmp_path, monkeypatch: pytest.MonkeyPatch, use: bool
 ) -> None:
-    seen: list[list[list[int]]] = []
-    asked_of: list[list[list[int]]] = []
-    one_pass, evaluate = trainer._Run._pass, trainer.evaluate
+    trained_on: list[list[list[int]]] = []
+    seen_by_head: list[list[list[int]]] = []
+    fitted_to: list[int] = []
+    one_pass, sentences_of, fit_intents = trainer._Run._pass, trainer.sentences_of, JointNetwork.fit_intents
 
-    def pass_(run: trainer._Run, rows) -> None:
-        seen.append([row.ids for row in rows])
+    def passed(run: trainer._Run, rows) -> None:
+        trained_on.append([row.ids for row in rows])
         one_pass(run, rows)
 
-    def evaluated(network, rows, device):
-        asked_of.append([row.ids for row in rows])
-        return evaluate(network, rows, device)
+    def seen(network, rows, device):
+        seen_by_head.append([row.ids for row in rows])
+        return sentences_of(network, rows, device)
 
-    monkeypatch.setattr(trainer._Run, "_pass", pass_)
-    monkeypatch.setattr(trainer, "evaluate", evaluated)
-    options = dataclasses.replace(tiny_options, epochs=4, evaluate_on_number_of_examples=asked)
-    examples = [dataclasses.replace(e, intent=f"{e.intent}_{e.intent}_{e.intent}") for e in tiny_examples] * 2
-    for use in (True, False):
-        seen.clear()
-        asked_of.clear()
-        chosen = dataclasses.replace(options, use_intent_names=use)
-        report = fit(examples, chosen, tmp_path / f"{use}")
-        encoder = TextEncoder(load_tokenizer(find_encoder(tiny_options.model)), 48)
-        names = [encoder.encode(in_words(intent)).ids for intent in report.labels.intents]
-        assert len(seen) >= 4
-        assert all((name in rows) is use for rows in seen for name in names)
-        assert asked_of
-        assert not any(name in rows for rows in asked_of for name in names)
+    def fitted(network: JointNetwork, sentences) -> None:
+        fitted_to.append(len(sentences.intents))
+        fit_intents(network, sentences)
+
+    monkeypatch.setattr(trainer._Run, "_pass", passed)
+    monkeypatch.setattr(trainer, "sentences_of", seen)
+    monkeypatch.setattr(JointNetwork, "fit_intents", fitted)
+    examples = [dataclasses.replace(e, intent="_".join([str(e.intent)] * 3)) for e in tiny_examples] * 2
+    options = dataclasses.replace(tiny_options, epochs=4, use_intent_names=use)
+    report = fit(examples, options, tmp_path / "bundle")
+    encoder = TextEncoder(load_tokenizer(find_encoder(tiny_options.model)), 48)
+    names = [encoder.encode(in_words(intent)).ids for intent in report.labels.intents]
+    assert len(trained_on) >= options.epochs
+    assert not any(name in rows for rows in trained_on for name in names)
+    assert (names in seen_by_head) is use
+    whole, rehearsed = len(examples), len(trained_on[0])
+    assert rehearsed < whole
+    # At the start of the rehearsal and of the training, and, to texts before and after it, at their ends.
+    named = len(names) * use
+    assert fitted_to == [rehearsed + named, 2 * rehearsed + named, whole + named, 2 * whole + named]
+
+
+def test_a_name_is_understood_though_no_example_says_it(tiny_options: TrainingOptions, tmp_path) -> None:
+    """The head starts and ends with the names."""
+    examples = [
+        Example(text, intent)
+        for intent, texts in {
+            "good_morning": ("one two", "two three", "three four", "one four"),
+            "see_you": ("five six", "six seven", "seven eight", "five eight"),
+        }.items()
+        for text in texts
+    ]
+    labels = label_space(examples, True, True, True)
+    source = find_encoder("embedded")
+    encoder = TextEncoder(load_tokenizer(source), 48)
+    network = JointNetwork(load_encoder(source), labels, 0.0, 0.0)
+    names = name_rows(examples, labels, encoder)
+    rows = encode_examples(examples, labels, encoder)
+    texts = encode_examples([Example("morning"), Example("see you later")], labels, encoder)
+    options = TrainingOptions(epochs=1, learning_rate=1e-9, head_learning_rate=1e-9, random_seed=1)
+    trainer.train(network, rows, options, names=names)
+    batch = collate(texts)
+    with torch.no_grad():
+        intents = network(batch.ids, batch.mask).intents.argmax(1)
+    assert [labels.intents[index] for index in intents] == ["good_morning", "see_you"]
