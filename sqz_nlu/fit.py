@@ -21,10 +21,9 @@ from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.patterns import Patterns, PatternWeights
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.checkpoint import Checkpoint, classes_of, digest, digests, trained_weights
-from sqz_nlu.training.dataset import encode_examples
+from sqz_nlu.training.dataset import encode_examples, name_rows
 from sqz_nlu.training.examples import Example, label_space
 from sqz_nlu.training.multi_intents import IntentParts, intent_parts, with_combinations
-from sqz_nlu.training.names import name_rows
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.patterns import PatternRows, stored_patterns

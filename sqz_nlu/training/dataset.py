@@ -13,6 +13,7 @@ from torch import Tensor
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.examples import Example, Misalignments, align
+from sqz_nlu.training.names import telling_names
 from sqz_nlu.training.patterns import NO_PATTERNS, PatternRows, RowPatterns, noisy, pattern_tensor
 
 IGNORE = -100
@@ -110,6 +111,25 @@ def encode_examples(
     misaligned.report()
     if patterns is not None:
         patterns.finish()
+    return rows
+
+
+def name_rows(examples: Sequence[Example], labels: LabelSpace, encoder: TextEncoder) -> list[Row]:
+    """A row for the name of each intent that has examples, if it is one of `telling_names`.
+
+    Args:
+        examples: annotated utterances.
+        labels: has their intents.
+        encoder: makes tokens.
+    """
+    classes = {name: index for index, name in enumerate(labels.intents)}
+    seen = [example.intent for example in examples if example.intent in classes]
+    told = telling_names(seen, [example.text for example in examples])
+    rows = []
+    for name, encoded in zip(told, encoder.encode_batch(list(told.values())), strict=True):
+        if encoded.words:
+            nothing = [IGNORE] * len(encoded.ids)
+            rows.append(Row(encoded.ids, classes[name], nothing, nothing, nothing))
     return rows
 
 

@@ -1,15 +1,10 @@
-"""Names of intents as examples: most say in words what their users want, as ``check_balance`` does."""
+"""Names of intents as texts: most say in words what users want, as ``check_balance`` does."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-
-from sqz_nlu.runtime.labels import LabelSpace
-from sqz_nlu.runtime.text import TextEncoder
-from sqz_nlu.training.dataset import IGNORE, Row
-from sqz_nlu.training.examples import Example
+from collections.abc import Iterable
 
 _BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[^\W\d_A-Z])(?=[A-Z])")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
@@ -20,29 +15,21 @@ def in_words(intent: str) -> str:
     return _BETWEEN_WORDS.sub(" ", intent).strip().lower()
 
 
-def name_rows(examples: Sequence[Example], labels: LabelSpace, encoder: TextEncoder) -> list[Row]:
-    """A row for the name of each intent that has examples.
+def telling_names(names: Iterable[str], texts: Iterable[str]) -> dict[str, str]:
+    """Names that say something of their own, sorted, and what they say, in words.
 
-    Left out are names without two letters side by side, those that say the same in words as another one, and
-    those that are an example already, of whichever intent.
+    Left out are names without two letters side by side, those that say the same as another one, and those
+    that are a text already.
 
     Args:
-        examples: annotated utterances.
-        labels: has their intents.
-        encoder: makes tokens.
+        names: such as intents'.
+        texts: of the examples, of whichever name.
     """
-    classes = {name: index for index, name in enumerate(labels.intents)}
-    words = {name: in_words(name) for name in sorted({e.intent for e in examples if e.intent in classes})}
+    words = {name: in_words(name) for name in sorted(set(names))}
     meant = Counter(words.values())
-    known = {example.text.strip().lower() for example in examples}
-    told = {
-        name: text
-        for name, text in words.items()
-        if _LETTERS.search(text) and meant[text] == 1 and text not in known
+    known = {text.strip().lower() for text in texts}
+    return {
+        name: said
+        for name, said in words.items()
+        if _LETTERS.search(said) and meant[said] == 1 and said not in known
     }
-    rows = []
-    for name, encoded in zip(told, encoder.encode_batch(list(told.values())), strict=True):
-        if encoded.words:
-            nothing = [IGNORE] * len(encoded.ids)
-            rows.append(Row(encoded.ids, classes[name], nothing, nothing, nothing))
-    return rows

@@ -6,6 +6,7 @@ tells what each example would have got had it been left out (Allen, 1974: PRESS)
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from sqz_nlu.runtime.selection import SelectionHead, Vectors, kernel, unit_lengt
 from sqz_nlu.runtime.selector import UTTER
 from sqz_nlu.training.calibration import fit_temperature
 from sqz_nlu.training.examples import Example
+from sqz_nlu.training.names import telling_names
 from sqz_nlu.training.selector_options import SelectorOptions
 
 Floats = npt.NDArray[np.float64]
@@ -31,23 +33,25 @@ _JITTER = 1e-6
 _SCALE = 10.0
 
 
-def fit_selection(vectors: Vectors, keys: Sequence[str]) -> SelectionHead:
+def fit_selection(vectors: Vectors, keys: Sequence[str], names: int = 0) -> SelectionHead:
     """Fits the head to the examples.
 
     Args:
         vectors: the sentence vector of each example, ``[examples, hidden]``.
         keys: its response key.
+        names: how many of the last are no examples but names of keys; nothing is calibrated on them.
     """
-    names, classes = np.unique(np.array(keys, dtype=object), return_inverse=True)
+    distinct, classes = np.unique(np.array(keys, dtype=object), return_inverse=True)
     examples = unit_length(vectors).astype(np.float64)
     anchors = examples[_anchors(classes)]
-    targets = np.eye(len(names))[classes]
+    targets = np.eye(len(distinct))[classes]
     weights, left_out = _solve(kernel(examples, anchors, _WIDTH), kernel(anchors, anchors, _WIDTH), targets)
     # A key's only example says nothing about itself when it is left out.
     told = np.bincount(classes)[classes] > 1
+    told[len(classes) - names :] = False
     temperature = fit_temperature((_SCALE * left_out[told]).astype(np.float32), classes[told])
     return SelectionHead(
-        tuple(names.tolist()),
+        tuple(distinct.tolist()),
         anchors.astype(np.float32),
         weights.astype(np.float32),
         _WIDTH,
@@ -85,8 +89,19 @@ def train_selection(
         keys = dict.fromkeys(key for _, key in pairs)
         answers = [(variant.get("text"), key) for key in keys for variant in responses.get(key, ())]
         pairs += [(str(text), key) for text, key in answers if text]
-    texts, labels = zip(*pairs, strict=True)
-    return fit_selection(Interpreter(encoder, options.intra_op_num_threads).embed(texts), labels)
+    named = _named(pairs) if options.use_intent_names else []
+    texts, labels = zip(*pairs, *named, strict=True)
+    vectors = Interpreter(encoder, options.intra_op_num_threads).embed(texts)
+    return fit_selection(vectors, labels, len(named))
+
+
+def _named(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What the names of keys say, without that of the retrieval intent, with the keys."""
+    short: dict[str, list[str]] = defaultdict(list)
+    for key in dict.fromkeys(key for _, key in pairs):
+        short[key.rpartition("/")[2]].append(key)
+    told = telling_names(short, [text for text, _ in pairs])
+    return [(said, short[name][0]) for name, said in told.items() if len(short[name]) == 1]
 
 
 def _anchors(classes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

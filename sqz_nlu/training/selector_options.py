@@ -20,6 +20,7 @@ class SelectorOptions:
         model: the encoder: ``embedded``, a bundle folder or a model archive of ``rasa train``.
         retrieval_intent: the one retrieval intent to select responses for; without one, all of them.
         use_text_as_label: whether the texts of the responses are learned from, too, as examples of their key.
+        use_intent_names: whether the names of response keys, in words, are learned from, too, as examples.
         ranking_length: responses reported; 0 for all.
         renormalize_confidences: let the reported confidences sum to one.
         epochs: accepted, as Rasa's ``--epoch-fraction`` asks for it; the head is solved in one step.
@@ -30,6 +31,7 @@ class SelectorOptions:
     model: str = EMBEDDED
     retrieval_intent: str | None = None
     use_text_as_label: bool = False
+    use_intent_names: bool = True
     ranking_length: int = field(default=10, metadata={"low": 0})
     renormalize_confidences: bool = False
     epochs: int = field(default=1, metadata={"low": 1})

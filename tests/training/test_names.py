@@ -12,9 +12,9 @@ from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.fit import fit
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training import trainer
-from sqz_nlu.training.dataset import IGNORE, collate, encode_examples
+from sqz_nlu.training.dataset import IGNORE, collate, encode_examples, name_rows
 from sqz_nlu.training.examples import Example, label_space
-from sqz_nlu.training.names import in_words, name_rows
+from sqz_nlu.training.names import in_words
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
 

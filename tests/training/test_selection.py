@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from sqz_nlu.errors import BundleError, DataError, OptionError
 from sqz_nlu.runtime.bundle import EMBEDDED_FOLDER, read_bundle
+from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.runtime.selection import SelectionHead, kernel, unit_length
 from sqz_nlu.training import selection
 from sqz_nlu.training.examples import Example
@@ -71,6 +73,35 @@ def test_equal_examples_of_different_keys_do_no_harm() -> None:
     assert chosen(head, vectors[1:]) == keys[1:]
 
 
+def test_nothing_is_calibrated_on_names() -> None:
+    vectors, keys = clusters(4, 12)
+    names, named = (
+        vectors[::12],
+        [keys[(row + 12) % len(keys)] for row in range(0, len(keys), 12)],
+    )  # misleading
+    plain = fit_selection(vectors, keys)
+    head = fit_selection(np.concatenate([vectors, names]), [*keys, *named], len(named))
+    counted = fit_selection(np.concatenate([vectors, names]), [*keys, *named])
+    assert chosen(head, vectors[1::12]) == keys[1::12]
+    assert plain.temperature <= head.temperature < counted.temperature
+
+
+def test_names_of_keys_are_learned_from() -> None:
+    examples = [
+        Example("one two", "faq/opening_hours"),
+        Example("three four", "faq/lost_password"),
+        Example("five six", "faq/i_1"),
+        Example("seven eight", "chitchat/i_1"),
+    ]
+    encoder = read_bundle(EMBEDDED_FOLDER)
+    with_names, without = (
+        train_selection(examples, {}, SelectorOptions(use_intent_names=use), encoder) for use in (True, False)
+    )
+    assert len(with_names.anchors) == len(without.anchors) + 2  # i_1 says nothing
+    asked = Interpreter(encoder).embed(["when do you open", "i forgot my password"])
+    assert chosen(with_names, asked) == ["faq/opening_hours", "faq/lost_password"]
+
+
 def test_a_head_survives_json() -> None:
     vectors, keys = clusters(3, 4)
     head = fit_selection(vectors, keys)
@@ -100,8 +131,9 @@ def test_texts_of_responses_are_learned_from_where_asked() -> None:
     examples = [Example("how much is it", "faq/price"), Example("when do you open", "faq/hours")]
     responses = {"faq/price": [{"text": "Ten euros."}, {"image": "x.png"}], "faq/other": [{"text": "No."}]}
     encoder = read_bundle(EMBEDDED_FOLDER)
-    plain = train_selection(examples, responses, SelectorOptions(), encoder)
-    taught = train_selection(examples, responses, SelectorOptions(use_text_as_label=True), encoder)
+    alone = SelectorOptions(use_intent_names=False)
+    plain = train_selection(examples, responses, alone, encoder)
+    taught = train_selection(examples, responses, replace(alone, use_text_as_label=True), encoder)
     assert (len(plain.anchors), len(taught.anchors)) == (2, 3)
     assert plain.keys == taught.keys == ("faq/hours", "faq/price")
 
@@ -133,6 +165,6 @@ def test_the_defaults_are_options_and_on_their_page() -> None:
     assert SelectorOptions.from_dict(defaults) == SelectorOptions()
     page = (Path(__file__).parents[2] / "docs" / "response-selector.md").read_text("utf-8")
     assert re.findall(r"^\| `(\w+)` \| (\S+) \|", page, re.MULTILINE) == [
-        (name, "none" if value is None else f"`{str(value).lower() if value is False else value}`")
+        (name, "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`")
         for name, value in defaults.items()
     ]
