@@ -103,7 +103,9 @@ def fit(
     rows = encode_examples(
         usable, labels, text_encoder, PatternRows(stored, text_encoder) if stored.names else None
     )
-    names = name_rows(usable, labels, text_encoder) if options.use_intent_names else []
+    names = []
+    if options.use_intent_names:
+        names = name_rows(usable, labels, text_encoder, len(stored.names))
     network = JointNetwork(
         encoder, labels, options.drop_rate, options.drop_rate_attention, parts, len(stored.names)
     )

@@ -114,13 +114,16 @@ def encode_examples(
     return rows
 
 
-def name_rows(examples: Sequence[Example], labels: LabelSpace, encoder: TextEncoder) -> list[Row]:
+def name_rows(
+    examples: Sequence[Example], labels: LabelSpace, encoder: TextEncoder, patterns: int = 0
+) -> list[Row]:
     """A row for the name of each intent that has examples, if it is one of `telling_names`.
 
     Args:
         examples: annotated utterances.
         labels: has their intents.
         encoder: makes tokens.
+        patterns: how many lookup tables and regular expressions there are; none matches a name.
     """
     classes = {name: index for index, name in enumerate(labels.intents)}
     seen = [example.intent for example in examples if example.intent in classes]
@@ -129,7 +132,7 @@ def name_rows(examples: Sequence[Example], labels: LabelSpace, encoder: TextEnco
     for name, encoded in zip(told, encoder.encode_batch(list(told.values())), strict=True):
         if encoded.words:
             nothing = [IGNORE] * len(encoded.ids)
-            rows.append(Row(encoded.ids, classes[name], nothing, nothing, nothing))
+            rows.append(Row(encoded.ids, classes[name], nothing, nothing, nothing, RowPatterns(patterns)))
     return rows
 
 

@@ -133,7 +133,7 @@ class _Run:
         rng: np.random.Generator,
         device: torch.device,
         events: EventLog,
-        names: Sequence[Row],
+        names: Sequence[Row] = (),
     ) -> None:
         self.network, self.options, self.plan, self.names = network, options, plan, names
         self.rng, self.device, self.events = rng, device, events
