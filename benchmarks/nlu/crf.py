@@ -1,7 +1,7 @@
-"""The CRF of Rasa 3.6's DIET with fewer numbers: the same loss and tags, several times as fast.
+"""The CRF of Rasa 3.6's DIET with fewer numbers: the same loss and tags, more than twice as fast.
 
 Rasa adds up all pairs of tags for every word, a tensor of batch x tags x tags, half a dozen times a step.
-With HWU64's tags that is four fifths of a training. Here the sum over pairs is a matrix product, and which
+With the tags of HWU64 that is most of a training. Here the sum over pairs is a matrix product, and which
 tag led to which is only asked along the best path. Rasa's functions are in `rasa/utils/tensorflow/crf.py`.
 """
 
