@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
 import structlog
+import yaml
 
 Steps = list[dict[str, Any]]  # a pipeline, as config.yml has it
 
@@ -24,6 +27,17 @@ FALLBACK: Steps = [{"name": "FallbackClassifier", "threshold": 0.3, "ambiguity_t
 def diet(epochs: int = EPOCHS, **options: Any) -> dict[str, Any]:
     """DIETClassifier; ``options`` are further ones of its own."""
     return {"name": "DIETClassifier", "epochs": epochs, "constrain_similarities": True, **options}
+
+
+def train(folder: Path, steps: Steps) -> str | None:
+    """Trains a pipeline with Rasa, without its cache, on ``folder/nlu.yml``; the archive, or ``None``."""
+    from rasa.model_training import train_nlu
+
+    os.environ |= {"RASA_CACHE_DIRECTORY": f"{folder}/cache", "RASA_MAX_CACHE_SIZE": "0"}
+    config = {"recipe": "default.v1", "assistant_id": "bench", "language": "en", "pipeline": steps}
+    (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
+    archive: str | None = train_nlu(f"{folder}/config.yml", f"{folder}/nlu.yml", f"{folder}/models")
+    return archive
 
 
 def silence_structlog() -> None:

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import rasa_default
-import yaml
 
 from nlu import scoring
 from nlu.crf import CRF, fast_crf
@@ -151,7 +150,6 @@ def train_and_ask(
     for name in imports:
         importlib.import_module(name)
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"RASA_CACHE_DIRECTORY": f"{folder}/cache", "RASA_MAX_CACHE_SIZE": "0"}
         learned = write_training_file(material, Path(folder) / "nlu.yml")
         figures = _train(Path(folder), steps, kept, passes)
         figures |= {"examples": len(material.train), "learned": learned, "asked": len(material.test)}
@@ -161,12 +159,8 @@ def train_and_ask(
 def _train(
     folder: Path, steps: rasa_default.Steps, kept: Kept, passes: SharedPasses | None
 ) -> dict[str, Any]:
-    from rasa.model_training import train_nlu
-
-    config = {"recipe": "default.v1", "assistant_id": "bench", "language": "en", "pipeline": steps}
-    (folder / "config.yml").write_text(yaml.safe_dump(config, sort_keys=False), "utf-8")
     with kept.training(), fast_crf(), passes.training() if passes else nullcontext():
-        archive = train_nlu(str(folder / "config.yml"), str(folder / "nlu.yml"), str(folder / "models"))
+        archive = rasa_default.train(folder, steps)
         seconds, cpu = kept.times()
     if passes:
         seconds, cpu = seconds + passes.seconds, cpu + passes.cpu_seconds

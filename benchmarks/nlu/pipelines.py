@@ -70,6 +70,12 @@ def _teacher(seed: int, encoder: str, teacher: str) -> rasa_default.Steps:
 _TENSORFLOW = ("rasa", "tensorflow", "scikit-learn", "numpy")
 _ONNX = ("rasa", "onnxruntime", "tokenizers", "numpy")
 
+
+def _classifier(title: str, quantization: str) -> Pipeline:
+    packages = (*_ONNX, "torch", "spacy")
+    return Pipeline(title, _ours(quantization), (3, 2), True, packages, True, shares_passes=True)
+
+
 PIPELINES: dict[str, Pipeline] = {
     "diet": Pipeline("DIET, Rasa's default", _diet, (1, 1), True, _TENSORFLOW, False),
     "teacher": Pipeline(
@@ -81,24 +87,8 @@ PIPELINES: dict[str, Pipeline] = {
         False,
         "teacher",
     ),
-    "ours-int8": Pipeline(
-        "SqueezeBertClassifier",
-        _ours("auto"),
-        (3, 2),
-        True,
-        (*_ONNX, "torch", "spacy"),
-        True,
-        shares_passes=True,
-    ),
-    "ours-float": Pipeline(
-        "SqueezeBertClassifier, float",
-        _ours("none"),
-        (3, 2),
-        True,
-        (*_ONNX, "torch", "spacy"),
-        True,
-        shares_passes=True,
-    ),
+    "ours-int8": _classifier("SqueezeBertClassifier", "auto"),
+    "ours-float": _classifier("SqueezeBertClassifier, float", "none"),
     "diet-on-ours": Pipeline(
         "DIET on SqueezeBertFeaturizer",
         _diet_on_ours,
