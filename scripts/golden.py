@@ -30,8 +30,8 @@ from golden_set import BUNDLE, PARSES, as_expected, differences  # noqa: E402
 from odd_texts import ODD_TEXTS  # noqa: E402
 
 from sqz_nlu.runtime.bundle import CONFIG, canonical_json, describe, read_bundle, write_bundle  # noqa: E402
-from sqz_nlu.runtime.decode import log_softmax  # noqa: E402
 from sqz_nlu.runtime.interpreter import WORD_LOGITS, Interpreter  # noqa: E402
+from sqz_nlu.runtime.ranking import log_softmax  # noqa: E402
 from sqz_nlu.runtime.results import ParseResult  # noqa: E402
 from sqz_nlu.runtime.session import GraphSession  # noqa: E402
 from sqz_nlu.runtime.text import EncodedText, TextEncoder  # noqa: E402

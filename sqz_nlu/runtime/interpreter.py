@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +15,10 @@ from tokenizers import Tokenizer
 from sqz_nlu.errors import BundleError
 from sqz_nlu.runtime.archive import open_model
 from sqz_nlu.runtime.bundle import Bundle
-from sqz_nlu.runtime.decode import EntityDecoder, rank_intents
+from sqz_nlu.runtime.decode import EntityDecoder
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.runtime.patterns import PatternMatcher, PatternWeights
+from sqz_nlu.runtime.ranking import rank_intents
 from sqz_nlu.runtime.results import NO_INTENT, Entity, ParseResult, TokenStates
 from sqz_nlu.runtime.session import GraphSession
 from sqz_nlu.runtime.text import EncodedText, TextEncoder
@@ -28,6 +29,7 @@ WORD_LOGITS = "word_logits"
 EMBEDDING = "embedding"
 
 _TOKENS_OF_BATCH = 192  # more at once fall out of a core's cache between two operators
+Logits = npt.NDArray[np.float32]
 Result = TypeVar("Result")
 
 
@@ -137,7 +139,9 @@ class Interpreter:
         self._session = GraphSession(bundle.model, threads)
         self._session_of_batch = GraphSession(bundle.model) if threads > 1 else self._session
         self._workers = Workers(threads)
-        self._entities = EntityDecoder(labels, self.config.split_by_comma, self.config.split_default)
+        self._entities = EntityDecoder(
+            labels, self.config.split_by_comma, self.config.split_default, self.config.synonyms
+        )
         patterns = self.config.patterns
         self._patterns = PatternMatcher(patterns.patterns) if patterns else None
         self._outputs = [INTENT_LOGITS] * bool(labels.intents) + [WORD_LOGITS] * bool(labels.entities)
@@ -168,8 +172,12 @@ class Interpreter:
             BundleError: the bundle holds an encoder only.
             TypeError: ``text`` is not a string.
         """
-        self._check([text])
-        return self._parse_equal(self._session, [text], [self._text.encode(text)])[0]
+        self._check((text,))
+        encoded = self._text.encode(text)
+        if not encoded.words:
+            return self._nothing(text)
+        outputs = self._session.run(self._outputs, np.array([encoded.ids], np.int32))
+        return self._read(text, encoded, [output[0] for output in outputs])
 
     def parse_batch(self, texts: Sequence[str]) -> list[ParseResult]:
         """Parses texts, those of equal length together, and returns the results in their order.
@@ -274,22 +282,20 @@ class Interpreter:
         rows = [row for row, code in enumerate(encoded) if code.words]
         found: dict[int, ParseResult] = {}
         if rows:
-            values = session.run(self._outputs, _ids([encoded[row] for row in rows]))
-            for row, *output in zip(rows, *values, strict=True):
-                outputs = dict(zip(self._outputs, output, strict=True))
-                found[row] = self._read(texts[row], encoded[row], outputs)
-        return [
-            found.get(row) or ParseResult(text, NO_INTENT, (), (), (), self.config.extractor)
-            for row, text in enumerate(texts)
-        ]
+            outputs = session.run(self._outputs, _ids([encoded[row] for row in rows]))
+            for row, *logits in zip(rows, *outputs, strict=True):
+                found[row] = self._read(texts[row], encoded[row], logits)
+        return [found.get(row) or self._nothing(text) for row, text in enumerate(texts)]
 
-    def _read(
-        self, text: str, encoded: EncodedText, outputs: dict[str, npt.NDArray[np.float32]]
-    ) -> ParseResult:
+    def _nothing(self, text: str) -> ParseResult:
+        return ParseResult(text, NO_INTENT, (), (), (), self.config.extractor)
+
+    def _read(self, text: str, encoded: EncodedText, outputs: Sequence[Logits]) -> ParseResult:
+        """The result of a text, from the outputs of the graph that belong to it."""
         config = self.config
-        intent_logits = outputs.get(INTENT_LOGITS)
-        word_logits = outputs[WORD_LOGITS].take(encoded.first_tokens, 0) if WORD_LOGITS in outputs else None
-        if config.patterns and self._patterns:
+        intent_logits = outputs[0] if config.labels.intents else None
+        word_logits = _of_words(outputs[-1], encoded.first_tokens) if config.labels.entities else None
+        if self._patterns and config.patterns:
             matches = self._patterns.find(text, encoded.words)
             intent_logits, word_logits = config.patterns.add(matches, intent_logits, word_logits)
         intent, ranking = rank_intents(
@@ -302,17 +308,14 @@ class Interpreter:
         entities: tuple[Entity, ...] = ()
         if word_logits is not None:
             entities = self._entities.decode(word_logits, encoded.words, text)
-            if config.synonyms:
-                entities = tuple(_canonical(entity, config.synonyms) for entity in entities)
         return ParseResult(text, intent, ranking, entities, encoded.words, config.extractor)
 
 
-def _canonical(entity: Entity, synonyms: dict[str, str]) -> Entity:
-    """The entity as Rasa's EntitySynonymMapper leaves it."""
-    value = synonyms.get(entity.value.lower())
-    if value is None:
-        return entity
-    return replace(entity, value=value, processors=(*entity.processors, "EntitySynonymMapper"))
+def _of_words(logits: Logits, rows: Sequence[int]) -> Logits:
+    """The rows of words' first tokens; no copy where each word is one token."""
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return logits[rows[0] : rows[-1] + 1]
+    return logits.take(rows, 0)
 
 
 def _equal_lengths(encoded: Sequence[EncodedText]) -> Iterator[list[int]]:

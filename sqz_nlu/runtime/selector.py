@@ -28,7 +28,7 @@ from sqz_nlu.runtime.bundle import (
     read_bundle,
     write_bundle,
 )
-from sqz_nlu.runtime.decode import rank_intents
+from sqz_nlu.runtime.ranking import rank_intents
 from sqz_nlu.runtime.results import NO_INTENT, Intent
 from sqz_nlu.runtime.selection import SelectionHead
 from sqz_nlu.runtime.shared_encoder import SharedEncoder, shared_encoder

@@ -35,6 +35,7 @@ class GraphSession:
         self._exposed: str | None = None
         self._lock = threading.Lock()
         self._opened: onnxruntime.InferenceSession | None = None
+        self._masked = False  # whether the graph has a second input, as those of older bundles
         forget_after_fork(self)
 
     def run(self, outputs: Sequence[str], ids: npt.NDArray[np.int32]) -> list[npt.NDArray[np.float32]]:
@@ -46,9 +47,10 @@ class GraphSession:
         """
         session = self._session()
         inputs = {"input_ids": ids}
-        if len(session.get_inputs()) > 1:  # graphs of older bundles
+        if self._masked:
             inputs["attention_mask"] = np.ones_like(ids)
-        return list(session.run(outputs, inputs))
+        found: list[npt.NDArray[np.float32]] = session.run(outputs, inputs)
+        return found
 
     def expose(self, name: str) -> None:
         """Makes the inner tensor ``name`` an output that `run` can be asked for.
@@ -93,9 +95,11 @@ class GraphSession:
         options.add_session_config_entry("session.set_denormal_as_zero", "1")
         model = with_output(self._model, self._exposed) if self._exposed else self._model
         try:
-            return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions have no common public base
             raise BundleError(
                 f"ONNX Runtime {onnxruntime.__version__} cannot run model.onnx ({error}). "
                 "Expected onnxruntime 1.17 or newer; update it."
             ) from error
+        self._masked = len(session.get_inputs()) > 1
+        return session

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sqz_nlu.runtime.decode import log_softmax
+from sqz_nlu.runtime.ranking import log_softmax
 from sqz_nlu.training.options import TrainingOptions
 
 _CANDIDATES = np.exp(np.linspace(np.log(0.25), np.log(8.0), 121))

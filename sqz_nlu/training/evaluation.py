@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sqz_nlu.runtime.decode import best_tagging
+from sqz_nlu.runtime.bilou import best_tagging
 from sqz_nlu.runtime.labels import BILOU_PREFIXES, OUTSIDE
 from sqz_nlu.training.dataset import IGNORE, Batch, Row, ordered_batches
 from sqz_nlu.training.network import JointNetwork, Output

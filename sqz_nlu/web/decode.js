@@ -1,4 +1,5 @@
-// Logits to intents and entities. See sqz_nlu/runtime/decode.py, which says why; this says the same in JavaScript.
+// Logits to intents and entities. See sqz_nlu/runtime/ranking.py and decode.py, which say why; this says the
+// same in JavaScript.
 
 import { classes, tagCount } from "./labels.js";
 import { DIGIT } from "./unicode.js";

@@ -1,4 +1,4 @@
-// The most likely valid BILOU tagging of a sentence. See decode_bilou in sqz_nlu/runtime/decode.py.
+// The most likely valid BILOU tagging of a sentence. See sqz_nlu/runtime/bilou.py.
 
 /** @typedef {{ kind: string, entity: number }} Tag */
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from sqz_nlu.runtime.decode import TaggedSpan, decode_bilou
+from sqz_nlu.runtime.bilou import TaggedSpan, decode_bilou
 from sqz_nlu.runtime.labels import LabelSpace
 from sqz_nlu.training.dataset import IGNORE
 from sqz_nlu.training.tagging import tagging_loss
