@@ -11,7 +11,8 @@ from pathlib import Path
 from nlu.data import BOT_PART, bots_in, is_data_set
 from nlu.pipelines import FIRST_SEED, PIPELINES
 
-FILES = {"5shot": "train_5shot", "10shot": "train_10shot", "full": "train"}
+UNSEEN = "unseen"  # the whole of a set that nothing in the package was chosen on
+FILES = {"5shot": "train_5shot", "10shot": "train_10shot", "full": "train", UNSEEN: "train"}
 DATA_SETS: dict[str, tuple[str, ...]] = {
     "hwu64": ("5shot", "10shot", "full"),
     "banking77": ("5shot", "10shot", "full"),
@@ -19,6 +20,12 @@ DATA_SETS: dict[str, tuple[str, ...]] = {
     "hwu64_kfold1": ("full",),
     "snips": ("full",),
     "atis": ("full",),
+    "askubuntu": (UNSEEN,),
+    "chatbot": (UNSEEN,),
+    "webapplications": (UNSEEN,),
+    "curekart": (UNSEEN,),
+    "powerplay11": (UNSEEN,),
+    "sofmattress": (UNSEEN,),
 }
 
 
@@ -42,12 +49,11 @@ class Cell:
 
 
 def cells(data: Path, bots: Path | None) -> Iterator[Cell]:
-    """All cells that the folders hold material for: few-shot first, then bots, then whole sets."""
+    """All cells that the folders hold material for: few-shot, then bots, whole sets, unseen ones."""
     places = [(name, part) for name, parts in DATA_SETS.items() for part in parts if is_data_set(data / name)]
-    few = [place for place in places if place[1] != "full"]
     split = [(folder.name, BOT_PART) for folder in (bots_in(bots) if bots else ())]
-    few.sort(key=lambda place: list(FILES).index(place[1]))
-    for dataset, part in [*few, *split, *(place for place in places if place[1] == "full")]:
+    order = ["5shot", "10shot", BOT_PART, "full", UNSEEN]
+    for dataset, part in sorted([*places, *split], key=lambda place: order.index(place[1])):
         for name, pipeline in PIPELINES.items():
             for turn in range(pipeline.seeds[part == "full"]):
                 yield Cell(name, dataset, part, FIRST_SEED + turn)

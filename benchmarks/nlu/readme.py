@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nlu.cells import UNSEEN
 from nlu.data import BOT_PART
 from nlu.summary import NOTHING, Group, Place, Summary
 from nlu.targets import DIET, OURS
@@ -13,6 +14,7 @@ EXAMPLES = {
     "5shot": "5 examples an intent",
     "10shot": "10 examples an intent",
     "full": "all examples",
+    UNSEEN: "a set that nothing was chosen on",
     BOT_PART: "four fifths of a bot's examples",
 }
 HEAD = """| trained on | intents, %: ours | DIET | entities, F1 %: ours | DIET | training: ours | DIET |

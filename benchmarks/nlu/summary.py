@@ -7,13 +7,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from nlu.cells import DATA_SETS, FILES
+from nlu.cells import DATA_SETS, FILES, UNSEEN
 from nlu.data import BOT_PART
 from nlu.pipelines import PIPELINES
 from nlu.store import Record
 
 Place = tuple[str, str]  # data set, part
-PARTS = {"5shot": "5-shot", "10shot": "10-shot", "full": "full", BOT_PART: "bot"}  # for people
+PARTS = {
+    "5shot": "5-shot",
+    "10shot": "10-shot",
+    "full": "full",
+    UNSEEN: "unseen",
+    BOT_PART: "bot",
+}  # for people
 NOTHING = "–"  # where a table has no figure
 BUSY = 1.5  # load average for each usable core, above which times were measured beside other work
 
@@ -95,8 +101,12 @@ class Summary:
         return group.mean(metric) if group else None
 
     def training_ratio(self, place: Place, pipeline: str, other: str) -> float | None:
-        """Training time over that of another pipeline, each in units of its run's reference cell."""
+        """Training time over that of another pipeline, each in units of its run's reference cell; time of
+        processors where a run had no such cell.
+        """
         mine, theirs = self._relative_training(place, pipeline), self._relative_training(place, other)
+        if mine is None or theirs is None:
+            mine, theirs = (self.mean(place, name, "train_cpu_s") for name in (pipeline, other))
         return mine / theirs if mine is not None and theirs else None
 
     def _relative_training(self, place: Place, pipeline: str) -> float | None:

@@ -159,6 +159,32 @@ def test_training_times_are_in_units_of_each_runs_reference() -> None:
     assert verdicts(summary(ours, diet, r1=20.0, r2=20.0))[target] == "met"
     assert verdicts(summary(ours, diet, r1=20.0, r2=80.0))[target] == "**missed**"  # that run was slower
     assert verdicts(summary(ours, diet, r1=20.0))[target] == "not measured"
+    ours["train_cpu_s"], diet["train_cpu_s"] = 9.0, 100.0
+    assert verdicts(summary(ours, diet, r1=20.0))[target] == "met"
+    assert (
+        verdicts(summary(ours, diet, r1=20.0, r2=80.0))[target] == "**missed**"
+    )  # times of processors aside
+
+
+def test_unseen_sets_are_to_be_above_diet() -> None:
+    pair = [record("ours-int8", "chatbot/unseen"), record("diet", "chatbot/unseen", intent_accuracy=0.91)]
+    found = verdicts(summary(*pair))
+    assert found["chatbot/unseen", "intents", "above DIET"] == "**missed**"
+    assert not any(place == "chatbot/unseen" and what == "ECE" for place, what, _ in found)
+    assert "| chatbot, a set that nothing was chosen on | 90.0 | 91.0 |" in readme.block(summary(*pair))
+
+
+def test_the_page_is_of_the_machine_on_which_most_is_judged(tmp_path: Path) -> None:
+    cells_ = {
+        "nlu-many": [record("ours-float", seed=seed) for seed in range(5)],
+        "nlu-good": [record("ours-int8")],
+    }
+    for name, records in cells_.items():
+        for content in records:
+            cell = Cell(content["pipeline"], "hwu64", "full", content["seed"])
+            write_json(tmp_path / name / cell.file, content)
+    assert choose(tmp_path, None).folder.name == "nlu-good"
+    assert choose(tmp_path, "nlu-many").folder.name == "nlu-many"
 
 
 def test_int8_is_compared_with_float_on_the_seeds_of_both() -> None:
