@@ -46,10 +46,11 @@ def test_every_goal_has_a_figure_or_its_part_was_not_measured(page: ModuleType) 
             assert page.look_up(parts, goal.path) is not None, goal.path
 
 
-def test_an_epoch_is_timed_with_transformers_encoder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["transformers", "transformers_float32"])
+def test_an_epoch_is_timed_with_transformers_encoder(tmp_path: Path, kind: str) -> None:
     rows = [{"text": f"say {word}", "intent": word} for word in ("one", "two")] * 2
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    command = [sys.executable, SCRIPT.with_name("train_once.py"), tmp_path, "transformers"]
+    command = [sys.executable, SCRIPT.with_name("train_once.py"), tmp_path, kind]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)

@@ -1,11 +1,12 @@
 """Makes a pass of training over DIR/train.jsonl and prints its seconds and peak memory as JSON.
 
-    python benchmarks/speed/train_once.py DIR ours|ours_all_layers|transformers
+    python benchmarks/speed/train_once.py DIR ours|ours_all_layers|transformers|transformers_float32
 
 ``ours`` trains as by default: where that leaves the lower layers as they are, it is the second pass that
 counts, when what they make of the texts is known. ``ours_all_layers`` trains every layer. So does
 ``transformers``, with transformers' SqueezeBertModel and its grouped convolutions in the place of our
-encoder; weights, heads, batches and precision are the same. What comes before and after is left out.
+encoder; weights, heads, batches and precision are the same. ``transformers_float32`` has that model as it
+comes, in float32 whatever the processor. What comes before and after is left out.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def main() -> None:
     folder, kind = Path(sys.argv[1]), sys.argv[2]
     source = find_encoder("embedded")
     encoder: Any = load_encoder(source)
-    if kind == "transformers":
+    if kind.startswith("transformers"):
         theirs = TransformersEncoder(encoder.config)
         missing = theirs.load_state_dict(encoder.state_dict(), strict=False).missing_keys
         assert all(name.startswith("pooler") for name in missing), missing
@@ -69,8 +70,12 @@ def main() -> None:
     rows = examples(folder / "train.jsonl")
     labels = label_space(rows, True, True, True)
     encoded = encode_examples(rows, labels, TextEncoder(load_tokenizer(source), 256), None)
-    layers = {} if kind == "ours" else {"frozen_layers": 0}
-    options = TrainingOptions.from_dict({"epochs": 1, "device": "cpu", "quantization": "none", **layers})
+    settings: dict[str, Any] = {"epochs": 1, "device": "cpu", "quantization": "none"}
+    if kind != "ours":
+        settings["frozen_layers"] = 0
+    if kind == "transformers_float32":
+        settings["precision"] = "float32"
+    options = TrainingOptions.from_dict(settings)
     network = JointNetwork(encoder, labels, options.drop_rate, options.drop_rate_attention)
     rng = np.random.default_rng(SEED)
     plan = replace(make_plan(encoded, options, rng), kept=tuple(range(len(rows))), held=())
