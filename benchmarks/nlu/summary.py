@@ -13,13 +13,13 @@ from nlu.pipelines import PIPELINES
 from nlu.store import Record
 
 Place = tuple[str, str]  # data set, part
-PARTS = {
+PARTS = {  # for people
     "5shot": "5-shot",
     "10shot": "10-shot",
     "full": "full",
     UNSEEN: "unseen",
     BOT_PART: "bot",
-}  # for people
+}
 NOTHING = "–"  # where a table has no figure
 BUSY = 1.5  # load average for each usable core, above which times were measured beside other work
 

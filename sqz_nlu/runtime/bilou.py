@@ -236,17 +236,14 @@ def _probability(rows: list[list[float]], entity: int, entities: int) -> float:
         return 1.0 / sum(_weights([row[0], *row[unit:]], row[unit + entity]))
     opening = _weights(rows[0], rows[0][1 + entity])
     outside, inside = opening[0] + sum(opening[unit:]), opening[1:inner]
-    for row in rows[1:-1]:
-        weights = _weights(row, row[inner + entity])
-        pairs = zip(weights[1:inner], inside, weights[inner:last], strict=True)
+    for row, own in zip(rows[1:], [inner] * (len(rows) - 2) + [last], strict=True):
+        weights = _weights(row, row[own + entity])
         closed = sum(map(mul, inside, weights[last:unit]))
-        inside = [outside * begin + before * stay for begin, before, stay in pairs]
+        if own == inner:
+            pairs = zip(weights[1:inner], inside, weights[inner:last], strict=True)
+            inside = [outside * begin + before * stay for begin, before, stay in pairs]
         outside = outside * (weights[0] + sum(weights[unit:])) + closed
-    row = rows[-1]
-    weights = _weights(row, row[last + entity])
-    closed = sum(map(mul, inside, weights[last:unit]))
-    total = outside * (weights[0] + sum(weights[unit:])) + closed
-    return 1.0 / total if math.isfinite(total) else 0.0
+    return 1.0 / outside if math.isfinite(outside) else 0.0
 
 
 def _weights(logits: list[float], over: float) -> list[float]:

@@ -176,7 +176,7 @@ class Interpreter:
         encoded = self._text.encode(text)
         if not encoded.words:
             return self._nothing(text)
-        outputs = self._session.run(self._outputs, np.array([encoded.ids], np.int32))
+        outputs = self._session.run(self._outputs, _ids([encoded]))
         return self._read(text, encoded, [output[0] for output in outputs])
 
     def parse_batch(self, texts: Sequence[str]) -> list[ParseResult]:
