@@ -2,10 +2,10 @@
 
 The parameters have the names and shapes of ``transformers.SqueezeBertModel`` and give the same
 outputs; what differs is the arithmetic. A grouped 1x1 convolution is computed as one matrix product
-per group on a slice of the channels-last activations, which needs no transposes and runs
-about three times as fast on a CPU as ``Conv1d``; and the layers see the tokens of all texts one after the
-other, without padding. Where ``intermediate`` and ``output`` have the same
-number of groups, the feed-forward block is that many independent small networks.
+per group on a slice of the channels-last activations, which needs no transposes, and the layers see the
+tokens of all texts one after the other, without padding. Where ``intermediate`` and ``output`` have the
+same number of groups, the feed-forward block is that many independent small networks. What that gives is
+in docs/speed.md, beside transformers.
 """
 
 from __future__ import annotations

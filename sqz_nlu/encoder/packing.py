@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,69 +16,84 @@ class Packing:
     Args:
         attention_mask: ``[batch, longest]``, 1 for a token and 0 for padding.
         padding: whether padding stays where it is; `pack` and `unpack` then change nothing.
+        multiple: packed, rows of zeros follow the tokens, so that the number of rows is a multiple of this.
+            oneDNN prepares a product for each number of rows that it meets and keeps what it prepared, which
+            takes time and memory; a few numbers should serve for all batches.
 
     Attributes:
         attend: true where there is a token, ``[batch, 1, 1, longest]``.
     """
 
-    def __init__(self, attention_mask: Tensor, padding: bool = False) -> None:
+    def __init__(self, attention_mask: Tensor, padding: bool = False, multiple: int = 16) -> None:
         real = attention_mask.bool()
         self.attend = real[:, None, None, :]
         self._shape, self._padding = real.shape, padding
+        self._lengths: list[int] = real.sum(1).tolist()
         self._places = real.flatten().nonzero().squeeze(-1)
+        self._rows = -(-len(self._places) // multiple) * multiple
 
     def pack(self, padded: Tensor) -> Tensor:
-        """The tokens of all texts one after the other: ``[batch, longest, width]`` to ``[tokens, width]``."""
+        """The tokens of all texts one after the other: ``[batch, longest, width]`` to ``[rows, width]``."""
         if self._padding:
             return padded
         flat = padded.flatten(0, 1)
-        if not self._is_full():
-            flat = _Take.apply(flat, self._places)  # type: ignore[no-untyped-call]
-        return flat
+        packed: Tensor = _Pack.apply(flat, self._places, self._rows)  # type: ignore[no-untyped-call]
+        return packed
 
     def unpack(self, packed: Tensor) -> Tensor:
         """Back to ``[batch, longest, width]``, with zeros for padding."""
         if self._padding:
             return packed
-        if not self._is_full():
-            packed = _Put.apply(packed, self._places, self._shape.numel())  # type: ignore[no-untyped-call]
-        return packed.view(*self._shape, -1)
+        size = self._shape.numel()
+        flat: Tensor = _Unpack.apply(packed, self._places, size)  # type: ignore[no-untyped-call]
+        return flat.view(*self._shape, -1)
 
-    def _is_full(self) -> bool:
-        return len(self._places) == self._shape.numel()
+    def split(self, packed: Tensor) -> tuple[Tensor, ...]:
+        """The tokens of each text, ``[tokens, width]``, of what `pack` packed without padding."""
+        texts: tuple[Tensor, ...] = packed[: len(self._places)].split(self._lengths)
+        return texts
+
+    def join(self, texts: Sequence[Tensor]) -> Tensor:
+        """The opposite of `split`."""
+        tail = texts[0].new_zeros(self._rows - len(self._places), *texts[0].shape[1:])
+        return torch.cat([*texts, tail])
 
 
-def _take(rows: Tensor, places: Tensor) -> Tensor:
-    return rows.index_select(0, places)
+def _gather(flat: Tensor, places: Tensor, rows: int) -> Tensor:
+    packed = flat.new_empty(rows, *flat.shape[1:])
+    torch.index_select(flat, 0, places, out=packed[: len(places)])
+    packed[len(places) :] = 0.0
+    return packed
 
 
-def _put(rows: Tensor, places: Tensor, size: int) -> Tensor:
-    return rows.new_zeros(size, *rows.shape[1:]).index_copy_(0, places, rows)
+def _scatter(packed: Tensor, places: Tensor, size: int) -> Tensor:
+    flat = packed.new_zeros(size, *packed.shape[1:])
+    return flat.index_copy_(0, places, packed[: len(places)])
 
 
-class _Take(torch.autograd.Function):
+class _Pack(torch.autograd.Function):
     """``index_select`` for places that differ: their gradients need no sums, which are slow."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, places: Tensor) -> Tensor:
-        ctx.places, ctx.size = places, len(rows)
-        return _take(rows, places)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _put(gradient, ctx.places, ctx.size), None
-
-
-class _Put(torch.autograd.Function):
-    """Its opposite."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, places: Tensor, size: int) -> Tensor:
-        ctx.places = places
-        return _put(rows, places, size)
+    def forward(ctx: Any, flat: Tensor, places: Tensor, rows: int) -> Tensor:
+        ctx.places, ctx.size = places, len(flat)
+        return _gather(flat, places, rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _take(gradient, ctx.places), None, None
+        return _scatter(gradient, ctx.places, ctx.size), None, None
+
+
+class _Unpack(torch.autograd.Function):
+    """Its opposite."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, places: Tensor, size: int) -> Tensor:
+        ctx.places, ctx.rows = places, len(packed)
+        return _scatter(packed, places, size)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _gather(gradient, ctx.places, ctx.rows), None, None

@@ -30,8 +30,9 @@ class FrozenLayers:
     def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The encoder's states, ``[batch, tokens, hidden]``, from token ids and mask ``[batch, tokens]``."""
         self.encoder.encoder.layers[: self.layers].eval()
-        states = torch.cat([part.float() for part in self._lower(ids, mask)])
-        return self.encoder.upper(states, Packing(mask), self.layers)
+        packing = Packing(mask)
+        states = packing.join([part.float() for part in self._lower(ids, mask)])
+        return self.encoder.upper(states, packing, self.layers)
 
     def forget(self) -> None:
         """Gives the memory back."""
@@ -48,7 +49,7 @@ class FrozenLayers:
         if new:
             packing = Packing(mask[new])
             states = self.encoder.lower(ids[new], packing, self.layers).half()
-            for row, part in zip(new, states.split([sizes[row] for row in new]), strict=True):
+            for row, part in zip(new, packing.split(states), strict=True):
                 found[row] = part
                 if self._tokens + sizes[row] <= self.most_tokens and texts[row] not in self._kept:
                     self._kept[texts[row]] = part.clone()

@@ -16,15 +16,27 @@ IDS, MASK = padded_texts()
 @pytest.mark.parametrize("mask", [MASK, torch.ones_like(MASK)], ids=["padded", "full"])
 def test_unpacking_undoes_packing(mask: Tensor) -> None:
     packing, padded = Packing(mask), torch.randn(3, 5, 4)
-    packed = packing.pack(padded)
-    assert torch.equal(packed, padded[mask.bool()])
+    packed, tokens = packing.pack(padded), int(mask.sum())
+    assert packed.shape == (16, 4)
+    assert torch.equal(packed[:tokens], padded[mask.bool()])
+    assert not packed[tokens:].any()
     assert torch.equal(packing.unpack(packed), padded * mask[..., None])
+    texts = packing.split(packed)
+    assert [len(text) for text in texts] == mask.sum(1).tolist()
+    assert torch.equal(packing.join(texts), packed)
+
+
+@pytest.mark.parametrize(("multiple", "rows"), [(1, 10), (5, 10), (4, 12)])
+def test_rows_are_filled_up_to_a_multiple(multiple: int, rows: int) -> None:
+    assert Packing(MASK, multiple=multiple).pack(torch.ones(3, 5, 1)).sum(1).tolist() == [1.0] * 10 + [
+        0.0
+    ] * (rows - 10)
 
 
 def test_gradients_go_back_to_where_values_came_from() -> None:
     packing = Packing(MASK)
     padded = torch.randn(3, 5, 2, dtype=torch.float64, requires_grad=True)
-    packed = torch.randn(10, 2, dtype=torch.float64, requires_grad=True)
+    packed = torch.randn(16, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(packing.pack, padded)
     assert torch.autograd.gradcheck(packing.unpack, packed)
 
@@ -65,4 +77,4 @@ def test_products_see_no_padding_unless_they_round_by_texts() -> None:
     encoder(IDS, MASK)
     encoder.set_rounding(True)
     encoder(IDS, MASK)
-    assert seen == [(10, 32), (3, 5, 32)]
+    assert seen == [(16, 32), (3, 5, 32)]
