@@ -20,7 +20,7 @@ import numpy.typing as npt
 Scores = npt.NDArray[np.floating[Any]]
 Words = tuple[int, int, int]
 """The first and the last word of an entity, and its type."""
-_IMPOSSIBLE = -1e30
+_IMPOSSIBLE = -math.inf
 _LARGEST = 500.0  # exponent
 
 
@@ -200,7 +200,7 @@ def _viterbi(
             if closing > best:
                 best, close = closing, place
             onward.append(staying > opening)
-            ahead.append(max(staying, opening))
+            ahead.append(staying if staying > opening else opening)
         closed.append(close)
         stayed.append(onward)
         total, inside = best, ahead

@@ -47,7 +47,7 @@ function greedy(scores, entities) {
  */
 function viterbi(scores, entities) {
   let fromOutside = 0;
-  let fromInside = Array(entities).fill(-1e30);
+  let fromInside = Array(entities).fill(-Infinity);
   /** @type {Tag[]} */
   const closes = [];
   /** @type {boolean[][]} */

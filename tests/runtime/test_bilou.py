@@ -132,3 +132,16 @@ def test_extreme_logits_stay_finite() -> None:
     logits[:, 1:] = 1e4  # every tag but O is as likely as the others
     (span,) = decode_bilou(np.tile(logits, (200, 1)), 1)[:1]
     assert 0.0 <= span.confidence <= 1.0
+
+
+@pytest.mark.parametrize("size", [1e30, 1e36])
+def test_entities_never_overlap_whatever_the_logits(size: float) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        logits = rng.normal(size=(6, 9)).astype(np.float32)
+        logits[rng.random(logits.shape) < 0.3] *= size
+        tags = best_tagging(logits, 2)
+        assert len(tags) == 6
+        spans = decode_bilou(logits, 2)
+        assert all(a.last < b.first for a, b in itertools.pairwise(spans))
+        assert all(0 <= span.first <= span.last < 6 and 0.0 <= span.confidence <= 1.0 for span in spans)
