@@ -99,8 +99,10 @@ class Kept:
 
         def keep(epoch: int, logs: Any = None) -> None:
             nonlocal last
-            ends = epoch + 1 == epochs and self.folder.is_dir()
-            if time.perf_counter() - last < EVERY_S and not ends:
+            left = epochs - epoch - 1
+            if not left:  # weights are put back by the first step that follows; so one must
+                return
+            if time.perf_counter() - last < EVERY_S and not (left == 1 and self.folder.is_dir()):
                 return
             path = keeper.save(checkpoint_number=epoch + 1)
             seconds, cpu_seconds = self.times()

@@ -103,6 +103,7 @@ def test_an_interrupted_training_goes_on_where_it_was(
     assert batch_sizes[:EPOCHS] == [(0, 4), (1, 5), (2, 6), (3, 7), (4, 8), (5, 10)]
     steps = sum(-(-20 // size) for _, size in batch_sizes[:EPOCHS])
     assert abs(int(resumed.optimizer.iterations.numpy()) - steps) <= EPOCHS  # balancing may add a batch
+    assert Kept(tmp_path / "kept", KEY).epoch == EPOCHS - 1, "without a step nothing would be put back"
     kept.forget()
     assert not (tmp_path / "kept").exists()
 
