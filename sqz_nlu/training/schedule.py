@@ -96,7 +96,11 @@ class Plan:
 
 
 def make_plan(
-    rows: Sequence[Row], options: TrainingOptions, rng: np.random.Generator, seen: Sequence[bool] = ()
+    rows: Sequence[Row],
+    options: TrainingOptions,
+    rng: np.random.Generator,
+    seen: Sequence[bool] = (),
+    joined: bool = False,
 ) -> Plan:
     """Decides epochs, batch size, learning rate and what is held out.
 
@@ -106,7 +110,8 @@ def make_plan(
     epochs and joins then; where intents have few examples it stays out of a rehearsal only. Without four
     epochs or 50 examples none does. Where something is held out the encoder goes part of the way back in the
     end, a smaller one with entities, and heads are fitted to it; with entities and few examples, or where an
-    earlier training is continued, it stays where it is.
+    earlier training is continued, it stays where it is; so it does where intents combine, and then all of its
+    layers train: that a text says one thing and then another is nothing that it knew before.
 
     Args:
         rows: the examples.
@@ -114,6 +119,7 @@ def make_plan(
         rng: draws the held-out examples.
         seen: for each example, whether an earlier training that is continued was trained on it. Such
             examples are never held out: a model is sure of what it has learned. Empty: none was.
+        joined: whether intents combine, so that the intent head is never fitted anew.
     """
     asked = options.evaluate_on_number_of_examples
     batch_size = max(1, min(options.batch_size, 2 * math.ceil(len(rows) / (2 * _STEPS_PER_EPOCH))))
@@ -137,9 +143,9 @@ def make_plan(
         held=tuple(sorted(held)),
         on_request=asked > 0,
         rehearsal_epochs=max(1, epochs // _REHEARSAL_SHARE) if rehearsed else 0,
-        way=_chosen_way(few, entities) if held and not any(seen) else 1.0,
+        way=_chosen_way(few, entities) if held and not any(seen) and not joined else 1.0,
         refit=_chosen_refit(few) if held and (rehearsed or not any(seen)) else 0.0,
-        frozen=_FROZEN if options.freeze_embeddings and not few and not entities else 0.0,
+        frozen=_FROZEN if options.freeze_embeddings and not (few or entities or joined) else 0.0,
     )
 
 

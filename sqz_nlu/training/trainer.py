@@ -92,7 +92,7 @@ def train(
     device = choose_device(options.device)
     with private_randomness(options.random_seed, device) as seed:
         rng = np.random.default_rng(seed)
-        plan = make_plan(rows, options, rng, earlier.seen if earlier else ())
+        plan = make_plan(rows, options, rng, earlier.seen if earlier else (), bool(network.joined_intents))
         result = Training(temperature=earlier.temperature if earlier else 1.0)
         network.to(device).eval()
         _announce(

@@ -86,6 +86,9 @@ def test_plans() -> None:
     assert (few.refit, few.way, continued.refit, continued.way) == (0.0, 1.0, 0.0, 1.0)
     tagged = make_plan([dataclasses.replace(row, tags=[IGNORE, 1]) for row in rows], options, rng)
     assert (tagged.refit, tagged.way) == (0.5, 0.85)
+    joined = make_plan(rows, options, rng, joined=True)  # the intent head is not fitted to another encoder
+    assert (plan.frozen, joined.frozen, joined.way) == (0.5, 0.0, 1.0)
+    assert make_plan(rows_of(*[20] * 5), options, rng, joined=True).way == 1.0
 
 
 def test_few_examples_are_those_of_which_every_one_counts() -> None:
