@@ -3,20 +3,27 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from rasa.shared.importers.rasa import RasaFileImporter
 from tiny import annotated, tiny_tokenizer
 
 from sqz_nlu import Interpreter
+from sqz_nlu.components.messages import to_examples
 from sqz_nlu.fit import fit
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.dataset import IGNORE, encode_examples
-from sqz_nlu.training.examples import label_space
+from sqz_nlu.training.examples import Example, label_space
 from sqz_nlu.training.joining import join
 from sqz_nlu.training.multi_intents import intent_parts, split_intent, with_combinations
+from sqz_nlu.training.options import TrainingOptions
+
+DATA = Path(__file__).parents[2] / "data"
 
 TEXTS = {
     "greet": ["hello", "hi", "hi hello", "hello hi"],
@@ -126,3 +133,36 @@ def test_stories_restrict_what_is_answered(tiny_options, tmp_path: Path) -> None
     stories = {"greet", "greet+fly", "greet+unknown"}
     report = fit(examples, options, tmp_path / "bundle", dialogue_intents=stories)
     assert report.labels.intents == ("fly", "greet", "greet+fly", "light", "music")
+
+
+@pytest.mark.slow
+def test_the_embedded_encoder_learns_that_a_text_says_two_things(tmp_path: Path) -> None:
+    """A few combinations have one example each; texts that join others are asked for."""
+
+    def examples(part: str, most: int) -> dict[str, list[str]]:
+        by_intent = defaultdict(list)
+        importer = RasaFileImporter(training_data_paths=[str(DATA / part)])
+        for example in to_examples(importer.get_nlu_data()):
+            by_intent[str(example.intent)].append(example.text)
+        return {intent: by_intent[intent][:most] for intent in sorted(by_intent)}
+
+    def joined(texts: dict[str, list[str]], pairs: Iterable[tuple[str, str]]) -> list[Example]:
+        return [
+            Example(f"{a} and {b}", f"{left}+{right}")
+            for left, right in pairs
+            for a, b in zip(texts[left], reversed(texts[right]), strict=False)
+        ]
+
+    learned, asked = examples("train", 40), examples("test", 2)
+    pairs = list(itertools.combinations(learned, 2))
+    seen, unseen = pairs[::15], [pair for index, pair in enumerate(pairs) if index % 15]
+    train = [Example(text, intent) for intent, texts in learned.items() for text in texts]
+    train += joined({intent: texts[:1] for intent, texts in learned.items()}, seen)
+    options = TrainingOptions(intent_split_symbol="+", random_seed=1, device="cpu")
+    interpreter = Interpreter.load(fit(train, options, tmp_path / "bundle").bundle)
+
+    def right(several: Iterable[Example]) -> float:
+        return float(np.mean([interpreter.parse(e.text).intent.name == e.intent for e in several]))
+
+    assert right(joined(asked, unseen)) >= 0.3
+    assert right(Example(text, intent) for intent, texts in asked.items() for text in texts) >= 0.8
