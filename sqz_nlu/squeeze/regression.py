@@ -78,7 +78,7 @@ def fit_layers(
         spread_peaks: divide massive activations among several units, see `spreading`.
     """
     with torch.no_grad():
-        packings = [Packing(mask, multiple=1) for _, mask in batches]
+        packings = [Packing(mask, multiple=1) for _, mask in batches]  # rows of zeros would count, too
         ours, theirs = (
             [p.pack(encoder.embeddings(ids)) for p, (ids, _) in zip(packings, batches, strict=True)]
             for encoder in (student, teacher)
