@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 import yaml
+from corpus import utterances
 
 from sqz_nlu import Interpreter
 from sqz_nlu.export.parity import span_f1, spans_of
@@ -16,16 +17,6 @@ from sqz_nlu.training.options import TrainingOptions
 
 ROOT = Path(__file__).parent.parent
 FLOAT_PRODUCTS = {"MatMul", "Gemm", "Conv", "FusedMatMul", "Einsum"}
-
-
-def examples(part: str):
-    """The utterances in the order in which `rasa train` reads them."""
-    from rasa.shared.importers.rasa import RasaFileImporter
-
-    from sqz_nlu.components.messages import to_examples
-
-    importer = RasaFileImporter(training_data_paths=[str(ROOT / "data" / part)])
-    return to_examples(importer.get_nlu_data())
 
 
 def gold(held_out) -> list[frozenset[tuple[int, int, str]]]:
@@ -37,8 +28,8 @@ def test_the_example_bot_understands_what_it_was_not_trained_on(tmp_path: Path) 
     config = yaml.safe_load((ROOT / "example_bot" / "config.yml").read_text("utf-8"))
     entry = next(e for e in config["pipeline"] if e["name"] == "sqz_nlu.SqueezeBertClassifier")
     options = TrainingOptions.from_dict({key: value for key, value in entry.items() if key != "name"})
-    fit(examples("train"), options, tmp_path / "int8")
-    held_out = examples("test")
+    fit(utterances("train"), options, tmp_path / "int8")
+    held_out = utterances("test")
     interpreter = Interpreter.load(tmp_path / "int8")
     results = [interpreter.parse(example.text) for example in held_out]
     right = sum(r.intent.name == e.intent for r, e in zip(results, held_out, strict=True))
@@ -48,7 +39,7 @@ def test_the_example_bot_understands_what_it_was_not_trained_on(tmp_path: Path) 
     graph = onnx.load(str(tmp_path / "int8" / "model.onnx")).graph
     assert not FLOAT_PRODUCTS & {node.op_type for node in graph.node}
 
-    fit(examples("train"), dataclasses.replace(options, quantization="none"), tmp_path / "float")
+    fit(utterances("train"), dataclasses.replace(options, quantization="none"), tmp_path / "float")
     exact = Interpreter.load(tmp_path / "float")  # the same seed: the same network
     agree = sum(
         exact.parse(e.text).intent.name == r.intent.name for r, e in zip(results, held_out, strict=True)

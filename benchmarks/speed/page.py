@@ -238,7 +238,11 @@ def _examples(figures: Parts) -> list[str]:
 
 def _training(part: Parts) -> list[str]:
     figures, ratios = part["figures"], part["ratios"]
-    alike = [f"{name[:-6]} {ratio:.2f}" for name, ratio in ratios.items() if name.endswith("_alike")]
+    alike = [
+        f"{name.removesuffix('_alike')} {ratio:.2f}"
+        for name, ratio in ratios.items()
+        if name.endswith("_alike")
+    ]
     lines = [
         "One pass over the whole of a set, each in a process of its own: our training as it is by default",
         "and with all layers trained, and with transformers' SqueezeBertModel in the place of our encoder,",

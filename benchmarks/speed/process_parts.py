@@ -118,17 +118,15 @@ def training(data: Path) -> dict[str, Any]:
     One ratio is of our training as it is by default and transformers' encoder as it comes, the other of both
     with the same precision and all layers trained; see `train_once`.
     """
+    kinds = ("ours", "transformers_float32", "ours_all_layers", "transformers")
     figures: dict[str, Any] = {}
     for name in SETS:
-        for kind in ("ours", "transformers_float32", "ours_all_layers", "transformers"):
+        for kind in kinds:
             command = [sys.executable, str(Path(__file__).parent / "train_once.py"), str(data / name), kind]
             figures[f"{name}_{kind}"] = _child(command)
     ratios: dict[str, float] = {}
     for name in SETS:
-        ours, theirs, ours_alike, theirs_alike = (
-            figures[f"{name}_{kind}"]["seconds"]
-            for kind in ("ours", "transformers_float32", "ours_all_layers", "transformers")
-        )
+        ours, theirs, ours_alike, theirs_alike = (figures[f"{name}_{kind}"]["seconds"] for kind in kinds)
         ratios |= {name: round(theirs / ours, 2), f"{name}_alike": round(theirs_alike / ours_alike, 2)}
     return {"epochs": 1, "figures": figures, "ratios": ratios}
 

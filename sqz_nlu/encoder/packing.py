@@ -28,15 +28,17 @@ class Packing:
         real = attention_mask.bool()
         self.attend = real[:, None, None, :]
         self._shape, self._padding = real.shape, padding
-        self._lengths: list[int] = real.sum(1).tolist()
         self._places = real.flatten().nonzero().squeeze(-1)
         self._rows = -(-len(self._places) // multiple) * multiple
+        self._full = len(self._places) == self._rows == real.numel()
 
     def pack(self, padded: Tensor) -> Tensor:
         """The tokens of all texts one after the other: ``[batch, longest, width]`` to ``[rows, width]``."""
         if self._padding:
             return padded
         flat = padded.flatten(0, 1)
+        if self._full:
+            return flat
         packed: Tensor = _Pack.apply(flat, self._places, self._rows)  # type: ignore[no-untyped-call]
         return packed
 
@@ -44,13 +46,15 @@ class Packing:
         """Back to ``[batch, longest, width]``, with zeros for padding."""
         if self._padding:
             return packed
-        size = self._shape.numel()
-        flat: Tensor = _Unpack.apply(packed, self._places, size)  # type: ignore[no-untyped-call]
-        return flat.view(*self._shape, -1)
+        if not self._full:
+            size = self._shape.numel()
+            packed = _Unpack.apply(packed, self._places, size)  # type: ignore[no-untyped-call]
+        return packed.view(*self._shape, -1)
 
     def split(self, packed: Tensor) -> tuple[Tensor, ...]:
         """The tokens of each text, ``[tokens, width]``, of what `pack` packed without padding."""
-        texts: tuple[Tensor, ...] = packed[: len(self._places)].split(self._lengths)
+        lengths = self.attend.sum(-1).flatten().tolist()
+        texts: tuple[Tensor, ...] = packed[: len(self._places)].split(lengths)
         return texts
 
     def join(self, texts: Sequence[Tensor]) -> Tensor:

@@ -32,6 +32,13 @@ def test_rows_are_filled_up_to_a_multiple(multiple: int, rows: int) -> None:
     assert packed.flatten().tolist() == [1.0] * 10 + [0.0] * (rows - 10)
 
 
+def test_what_needs_no_other_rows_is_not_copied() -> None:
+    packing, padded = Packing(torch.ones_like(MASK), multiple=5), torch.randn(3, 5, 4)
+    packed = packing.pack(padded)
+    assert packed.shape == (15, 4)
+    assert packed.data_ptr() == padded.data_ptr() == packing.unpack(packed).data_ptr()
+
+
 def test_gradients_go_back_to_where_values_came_from() -> None:
     packing = Packing(MASK)
     padded = torch.randn(3, 5, 2, dtype=torch.float64, requires_grad=True)

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rasa.shared.importers.rasa import RasaFileImporter
+from corpus import utterances
 from tiny import annotated, tiny_tokenizer
 
 from sqz_nlu import Interpreter
-from sqz_nlu.components.messages import to_examples
 from sqz_nlu.fit import fit
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.dataset import IGNORE, encode_examples
@@ -22,8 +21,6 @@ from sqz_nlu.training.examples import Example, label_space
 from sqz_nlu.training.joining import join
 from sqz_nlu.training.multi_intents import intent_parts, split_intent, with_combinations
 from sqz_nlu.training.options import TrainingOptions
-
-DATA = Path(__file__).parents[2] / "data"
 
 TEXTS = {
     "greet": ["hello", "hi", "hi hello", "hello hi"],
@@ -141,8 +138,7 @@ def test_the_embedded_encoder_learns_that_a_text_says_two_things(tmp_path: Path)
 
     def examples(part: str, most: int) -> dict[str, list[str]]:
         by_intent = defaultdict(list)
-        importer = RasaFileImporter(training_data_paths=[str(DATA / part)])
-        for example in to_examples(importer.get_nlu_data()):
+        for example in utterances(part):
             by_intent[str(example.intent)].append(example.text)
         return {intent: by_intent[intent][:most] for intent in sorted(by_intent)}
 
