@@ -100,9 +100,8 @@ def fit(
     stored = stored_patterns(patterns or Patterns(), options, text_encoder)
     if before:
         before.check(labels, source.fingerprint(), stored.names)
-    rows = encode_examples(
-        usable, labels, text_encoder, PatternRows(stored, text_encoder) if stored.names else None
-    )
+    found = PatternRows(stored, text_encoder, labels.entities) if stored.names else None
+    rows = encode_examples(usable, labels, text_encoder, found)
     names = []
     if options.use_intent_names:
         names = name_rows(usable, labels, text_encoder, len(stored.names))

@@ -56,6 +56,7 @@ class Batch:
         roles: ``[batch, tokens]``.
         groups: ``[batch, tokens]``.
         patterns: features, ``[batch, tokens, features]``.
+        swapped: whether words were swapped for others of their patterns, ``[batch]``.
     """
 
     ids: Tensor
@@ -65,6 +66,7 @@ class Batch:
     roles: Tensor
     groups: Tensor
     patterns: Tensor
+    swapped: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -151,6 +153,7 @@ def collate(rows: Sequence[Row]) -> Batch:
         pad([row.roles for row in rows], IGNORE),
         pad([row.groups for row in rows], IGNORE),
         pattern_tensor([row.patterns for row in rows], width),
+        torch.tensor([row.patterns.swapped for row in rows]),
     )
 
 

@@ -106,10 +106,22 @@ class JointNetwork(nn.Module):
         """Runs on token ids and mask ``[batch, tokens]``, and the features of patterns."""
         return self.heads(self.encoder(ids, mask), mask, patterns)
 
-    def heads(self, states: Tensor, mask: Tensor, patterns: Tensor | None = None) -> Output:
-        """What the heads make of token states ``[batch, tokens, hidden]``."""
+    def heads(
+        self, states: Tensor, mask: Tensor, patterns: Tensor | None = None, swapped: Tensor | None = None
+    ) -> Output:
+        """What the heads make of token states ``[batch, tokens, hidden]``.
+
+        Args:
+            states: of the encoder.
+            mask: ``[batch, tokens]``.
+            patterns: features, ``[batch, tokens, features]``.
+            swapped: texts with other words than they had, ``[batch]``: of intents they teach only what
+                patterns say.
+        """
         pooled = _unit_mean(states, mask)
         intents = _INTENT_SCALE * self.intent_head(self.dropout(pooled))
+        if swapped is not None:
+            intents = torch.where(swapped[:, None], intents.detach(), intents)
         if self.patterns is not None and patterns is not None:
             intents = intents + self.patterns(patterns)[1]
         if self.parts is not None:
@@ -137,7 +149,8 @@ class JointNetwork(nn.Module):
         """
         losses: dict[str, Tensor] = {}
         if output.intents.shape[1] and contrast:
-            loss = contrastive_loss(output.pooled, batch.intents, IGNORE)
+            classes = batch.intents.masked_fill(batch.swapped, IGNORE)
+            loss = contrastive_loss(output.pooled, classes, IGNORE)
             if loss is not None:
                 losses["contrast"] = contrast * loss
         if output.intents.shape[1] and bool((batch.intents != IGNORE).any()):
@@ -162,8 +175,11 @@ class JointNetwork(nn.Module):
 
     @torch.no_grad()
     def sentences(self, states: Tensor, batch: Batch) -> Sentences:
-        """What the intent head sees of the rows that have an intent, from the states of a batch's tokens."""
-        known = batch.intents != IGNORE
+        """What the intent head sees of the rows that have an intent, from the states of a batch's tokens.
+
+        Those with swapped words are left out.
+        """
+        known = (batch.intents != IGNORE) & ~batch.swapped
         pooled = _unit_mean(states, batch.mask)[known]
         return Sentences(pooled, batch.intents[known], matching(batch.patterns[known]))
 

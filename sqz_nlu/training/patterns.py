@@ -3,13 +3,14 @@
 Words say more than patterns do, so a model trained on both hardly learns to use the patterns: the words it
 knows explain everything. Two kinds of noise change that. In some examples the matches are hidden, so that
 words still suffice where a table lacks them. In the others, the words of some matches are swapped for other
-words of the same pattern, so that the pattern must suffice where a word was never seen.
+words of the same pattern, so that the pattern must suffice where a word was never seen. That makes texts
+that nobody would write: what texts mean as a whole is not learned from them (`JointNetwork.heads`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,11 +47,14 @@ class TokenMatch:
         match: in words.
         words: the first token of each word.
         end: the token after the last.
+        swappable: whether its words may be swapped. Those of a pattern with an entity type's name only where
+            they are annotated as such an entity: elsewhere the pattern is wrong, and its words are right.
     """
 
     match: Match
     words: tuple[int, ...]
     end: int
+    swappable: bool = True
 
     def features(self, patterns: int) -> list[tuple[int, int]]:
         """Pairs of a token and a feature."""
@@ -68,12 +72,14 @@ class RowPatterns:
         assumed: annotated entities that the pattern of their type's name does not match. Whoever names a
             table like an entity type means it to list such entities, so training lets it match.
         pools: for each pattern, token ids to swap its words for; shared by all examples.
+        swapped: whether words of the example were swapped.
     """
 
     patterns: int = 0
     found: tuple[TokenMatch, ...] = ()
     assumed: tuple[TokenMatch, ...] = ()
     pools: Mapping[int, npt.NDArray[np.int64]] = field(default_factory=dict, repr=False)
+    swapped: bool = False
 
 
 NO_PATTERNS = RowPatterns()
@@ -87,13 +93,11 @@ def noisy(ids: list[int], patterns: RowPatterns, rng: np.random.Generator) -> tu
     if rng.random() < _HIDDEN:
         return ids, RowPatterns(patterns.patterns)
     ids = list(ids)
-    for match in matches:
-        if rng.random() < _SWAPPED:
-            first = match.words[0]
-            ids[first : match.end] = rng.choice(
-                patterns.pools[match.match.pattern], match.end - first
-            ).tolist()
-    return ids, RowPatterns(patterns.patterns, matches)
+    swapped = [match for match in matches if match.swappable and rng.random() < _SWAPPED]
+    for match in swapped:
+        first = match.words[0]
+        ids[first : match.end] = rng.choice(patterns.pools[match.match.pattern], match.end - first).tolist()
+    return ids, RowPatterns(patterns.patterns, matches, swapped=bool(swapped))
 
 
 def pattern_tensor(rows: Sequence[RowPatterns], width: int) -> Tensor:
@@ -165,13 +169,15 @@ class PatternRows:
     Args:
         patterns: as they will be stored.
         encoder: cuts entries into tokens.
+        entities: entity types.
 
     Raises:
         PatternError: a regular expression is not valid.
     """
 
-    def __init__(self, patterns: Patterns, encoder: TextEncoder) -> None:
+    def __init__(self, patterns: Patterns, encoder: TextEncoder, entities: Container[str] = ()) -> None:
         check_regexes(patterns.regexes)
+        self._entities = entities
         self._names = patterns.names
         self._matcher = PatternMatcher(patterns)
         self._tokens: dict[int, set[int]] = {index: set() for index in range(len(self._names))}
@@ -183,6 +189,8 @@ class PatternRows:
     def row(self, text: str, encoded: EncodedText, annotated: Iterable[WordSpan]) -> RowPatterns:
         """The matches of one example; call `finish` after the last."""
         found = self._matcher.find(text, encoded.words)
+        annotated = list(annotated)
+        places = {(span.first, span.last, span.annotation.entity) for span in annotated}
         spans = {(match.pattern, word) for match in found for word in range(match.first, match.last + 1)}
         assumed = [
             Match(index, span.first, span.last)
@@ -195,8 +203,11 @@ class PatternRows:
 
         def tokens(match: Match) -> TokenMatch:
             words = tuple(encoded.first_tokens[match.first : match.last + 1])
-            self._tokens[match.pattern].update(encoded.ids[words[0] : lengths[match.last]])
-            return TokenMatch(match, words, lengths[match.last])
+            end = lengths[match.last]
+            self._tokens[match.pattern].update(encoded.ids[words[0] : end])
+            name = self._names[match.pattern]
+            right = name not in self._entities or (match.first, match.last, name) in places
+            return TokenMatch(match, words, end, right)
 
         return RowPatterns(
             len(self._names), tuple(map(tokens, found)), tuple(map(tokens, assumed)), self._pools

@@ -265,7 +265,7 @@ class _Run:
             on_device = batch.to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 states = (self.frozen or self.network.encoder)(on_device.ids, on_device.mask)
-            output = self.network.heads(states.float(), on_device.mask, on_device.patterns)
+            output = self.network.heads(states.float(), on_device.mask, on_device.patterns, on_device.swapped)
             losses = self.network.losses(
                 output, on_device, self.options.label_smoothing, self.options.contrastive_weight
             )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ import pytest
 from tiny import annotated, tiny_tokenizer
 
 from sqz_nlu import Interpreter
+from sqz_nlu.encoder.load import load_encoder
+from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import CheckpointError, PatternError
 from sqz_nlu.fit import fit
 from sqz_nlu.runtime.patterns import PLACES, LookupTable, Match, Patterns, RegexFeature
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.dataset import encode_examples, ordered_batches, shuffled_batches
 from sqz_nlu.training.examples import label_space
+from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.patterns import PatternRows, noisy, stored_patterns
 
@@ -93,7 +97,7 @@ def rows_of(examples, patterns: Patterns, **options):
     encoder = TextEncoder(tiny_tokenizer(), 32)
     stored = stored_patterns(patterns, TrainingOptions.from_dict(options), encoder)
     labels = label_space(examples, True, True, True)
-    return encode_examples(examples, labels, encoder, PatternRows(stored, encoder))
+    return encode_examples(examples, labels, encoder, PatternRows(stored, encoder, labels.entities))
 
 
 def test_an_annotated_entity_counts_as_listed_by_the_table_of_its_name_in_training_only() -> None:
@@ -131,6 +135,44 @@ def test_noise_hides_matches_or_swaps_their_words() -> None:
     for ids in swapped:
         assert ids[:2] + ids[6:] == row.ids[:2] + row.ids[6:]
         assert set(ids[2:6]) <= listed
+
+
+def test_words_of_a_table_named_like_an_entity_are_swapped_only_where_it_is_right() -> None:
+    example = annotated("rome to <oslo|city>", "a")  # [CLS] r ##o ##m ##e to o ##s ##l ##o [SEP]
+    rome, oslo = {1, 2, 3, 4}, {6, 7, 8, 9}
+    rng = np.random.default_rng(0)
+    for name, expected in (("city", oslo), ("place", rome | oslo)):
+        (row,) = rows_of([example], Patterns((LookupTable(name, ("oslo", "rome")),)))
+        seen = [noisy(row.ids, row.patterns, rng) for _ in range(400)]
+        changed = {place for ids, _ in seen for place in range(len(ids)) if ids[place] != row.ids[place]}
+        assert changed == expected
+        assert all(patterns.swapped for ids, patterns in seen if ids != row.ids)
+        assert not any(patterns.swapped for _, patterns in seen if not patterns.found)
+
+
+def test_texts_with_swapped_words_teach_of_intents_only_what_patterns_say(tiny_options) -> None:
+    examples = [annotated("to oslo", "a"), annotated("rome", "b"), annotated("in rome", "b")]
+    rows = rows_of(examples, Patterns((LookupTable("c", ("oslo", "rome")),)))
+    labels = label_space(examples, True, True, True)
+    network = JointNetwork(load_encoder(find_encoder(tiny_options.model)), labels, 0.0, 0.0, patterns=1)
+
+    def learned(swapped: bool) -> set[str]:
+        network.zero_grad()
+        noise = [replace(row, patterns=replace(row.patterns, swapped=swapped)) for row in rows]
+        (batch,) = ordered_batches(noise, 3)
+        states = network.encoder(batch.ids, batch.mask)
+        output = network.heads(states, batch.mask, batch.patterns, batch.swapped)
+        losses = network.losses(output, batch, 0.0, contrast=0.1)
+        sum(losses.values()).backward()
+        assert len(network.sentences(states, batch).intents) == (0 if swapped else 3)
+        return {
+            name.split(".")[0]
+            for name, parameter in network.named_parameters()
+            if parameter.grad is not None and parameter.grad.any()
+        }
+
+    assert learned(swapped=True) == {"patterns"}
+    assert learned(swapped=False) == {"patterns", "intent_head", "encoder"}
 
 
 def test_without_patterns_nothing_random_happens() -> None:
