@@ -41,7 +41,7 @@ def join(left: Row, right: Row, intent: int) -> Row:
 
     def moved(matches: Sequence[TokenMatch]) -> tuple[TokenMatch, ...]:
         return tuple(
-            TokenMatch(m.match, tuple(token + shift for token in m.words), m.end + shift) for m in matches
+            replace(m, words=tuple(token + shift for token in m.words), end=m.end + shift) for m in matches
         )
 
     return replace(

@@ -17,6 +17,7 @@ from sqz_nlu.runtime.patterns import PLACES, LookupTable, Match, Patterns, Regex
 from sqz_nlu.runtime.text import TextEncoder
 from sqz_nlu.training.dataset import encode_examples, ordered_batches, shuffled_batches
 from sqz_nlu.training.examples import label_space
+from sqz_nlu.training.joining import join
 from sqz_nlu.training.network import JointNetwork
 from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.patterns import PatternRows, noisy, stored_patterns
@@ -148,6 +149,15 @@ def test_words_of_a_table_named_like_an_entity_are_swapped_only_where_it_is_righ
         assert changed == expected
         assert all(patterns.swapped for ids, patterns in seen if ids != row.ids)
         assert not any(patterns.swapped for _, patterns in seen if not patterns.found)
+
+
+def test_joined_examples_keep_where_their_patterns_match_and_what_may_be_swapped() -> None:
+    examples = [annotated("oslo", "a"), annotated("to <oslo|city>", "b")]
+    left, right = rows_of(examples, Patterns((LookupTable("city", ("oslo",)),)))
+    matches = join(left, right, 0).patterns.found
+    assert [match.words for match in matches] == [(1,), (6,)]
+    assert [match.end for match in matches] == [5, 10]
+    assert [match.swappable for match in matches] == [False, True]
 
 
 def test_texts_with_swapped_words_teach_of_intents_only_what_patterns_say(tiny_options) -> None:
