@@ -120,9 +120,9 @@ class JointNetwork(nn.Module):
         """
         pooled = _unit_mean(states, mask)
         intents = _INTENT_SCALE * self.intent_head(self.dropout(pooled))
-        if swapped is not None:
-            intents = torch.where(swapped[:, None], intents.detach(), intents)
         if self.patterns is not None and patterns is not None:
+            if swapped is not None:
+                intents = torch.where(swapped[:, None], intents.detach(), intents)
             intents = intents + self.patterns(patterns)[1]
         if self.parts is not None:
             intents = self.parts(intents)

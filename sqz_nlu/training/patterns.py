@@ -175,7 +175,7 @@ class PatternRows:
         PatternError: a regular expression is not valid.
     """
 
-    def __init__(self, patterns: Patterns, encoder: TextEncoder, entities: Container[str] = ()) -> None:
+    def __init__(self, patterns: Patterns, encoder: TextEncoder, entities: Container[str]) -> None:
         check_regexes(patterns.regexes)
         self._entities = entities
         self._names = patterns.names
@@ -186,10 +186,9 @@ class PatternRows:
             for encoded in encoder.encode_batch(table.entries):
                 self._tokens[index].update(encoded.ids[1:-1])
 
-    def row(self, text: str, encoded: EncodedText, annotated: Iterable[WordSpan]) -> RowPatterns:
+    def row(self, text: str, encoded: EncodedText, annotated: Sequence[WordSpan]) -> RowPatterns:
         """The matches of one example; call `finish` after the last."""
         found = self._matcher.find(text, encoded.words)
-        annotated = list(annotated)
         places = {(span.first, span.last, span.annotation.entity) for span in annotated}
         spans = {(match.pattern, word) for match in found for word in range(match.first, match.last + 1)}
         assumed = [

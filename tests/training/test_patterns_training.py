@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +167,10 @@ def test_texts_with_swapped_words_teach_of_intents_only_what_patterns_say(tiny_o
 
     def learned(swapped: bool) -> set[str]:
         network.zero_grad()
-        noise = [replace(row, patterns=replace(row.patterns, swapped=swapped)) for row in rows]
+        noise = [
+            dataclasses.replace(row, patterns=dataclasses.replace(row.patterns, swapped=swapped))
+            for row in rows
+        ]
         (batch,) = ordered_batches(noise, 3)
         states = network.encoder(batch.ids, batch.mask)
         output = network.heads(states, batch.mask, batch.patterns, batch.swapped)

@@ -24,7 +24,7 @@ def made(tiny_examples, tiny_options, patterns: Patterns | None = None) -> tuple
     source = find_encoder(tiny_options.model)
     labels = label_space(tiny_examples, True, True, True)
     texts = TextEncoder(load_tokenizer(source), 48)
-    found = PatternRows(patterns, texts) if patterns else None
+    found = PatternRows(patterns, texts, labels.entities) if patterns else None
     rows = encode_examples(tiny_examples, labels, texts, found)
     torch.manual_seed(0)
     return JointNetwork(
