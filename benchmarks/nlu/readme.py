@@ -17,7 +17,7 @@ EXAMPLES = {
     UNSEEN: "a set that nothing was chosen on",
     BOT_PART: "four fifths of a bot's examples",
 }
-HEAD = """| trained on | intents, %: ours | DIET | entities, F1 %: ours | DIET | training: ours | DIET |
+HEAD = """| trained on | intents, %: ours | DIET | entities, F1 %: ours | DIET | training, core time: ours | DIET |
 |---|---:|---:|---:|---:|---:|---:|"""
 TAIL = """
 ![Intent accuracy against the time of one message; the area of a circle is the size of the
@@ -55,7 +55,7 @@ def _row(summary: Summary, place: Place) -> str:
     for metric, form, scale in (
         ("intent_accuracy", "{:.1f}", 100),
         ("span_f1", "{:.1f}", 100),
-        ("train_s", "{:,.0f} s", 1),
+        ("train_cpu_s", "{:,.0f} s", 1),
     ):
         for name in (OURS, DIET):
             value = summary.mean(place, name, metric)

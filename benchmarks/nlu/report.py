@@ -59,6 +59,8 @@ METHOD = """
   and the weights it needs besides; ours includes what `--finetune` continues from.
 - Each run measures a short training of DIET again, and ratios of training times are in units of it, so that
   runs may be compared; where a run has gone without, they are of processor time.
+- The tuning of TensorFlow's input pipelines is off (`benchmarks/nlu/waits.py`). It can let an epoch wait idly
+  for up to a minute: in cells of DIET from before it was off, seconds are many more than processor seconds.
 """
 
 
@@ -123,6 +125,7 @@ def page(summary: Summary) -> str:
         _picture("nlu-entities.png", summary),
         _table(summary, "Expected calibration error", "ece", share),
         _table(summary, "AUROC, in scope against out of scope", "auroc_out_of_scope", share),
+        _table(summary, "Training, processor seconds", "train_cpu_s", seconds),
         _table(summary, "Training, seconds", "train_s", seconds),
         _table(summary, "One message in Rasa, median ms", "parse_p50_ms", milliseconds),
         _table(summary, "One message in Rasa, p95 ms", "parse_p95_ms", milliseconds),

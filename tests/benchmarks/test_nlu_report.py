@@ -229,7 +229,7 @@ def test_the_readme_has_the_short_form_of_the_results() -> None:
 
 def test_the_short_form_has_a_row_for_what_was_measured_of_ours() -> None:
     pinned = {"cores": 2, "usable": 1, "OMP_NUM_THREADS": "1"}
-    ours = record("ours-int8", "hwu64/5shot", span_f1=0.8, train_s=1234.0, threads=pinned)
+    ours = record("ours-int8", "hwu64/5shot", span_f1=0.8, train_cpu_s=1234.0, threads=pinned)
     made = readme.block(summary(ours, record("diet", "atis/full")))
     assert "| hwu64, 5 examples an intent | 90.0 | – | 80.0 | – | 1,234 s | – |" in made
     assert "atis" not in made
