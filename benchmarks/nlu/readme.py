@@ -17,14 +17,14 @@ EXAMPLES = {
     UNSEEN: "a set that nothing was chosen on",
     BOT_PART: "four fifths of a bot's examples",
 }
-HEAD = """| trained on | intents, %: ours | DIET | entities, F1 %: ours | DIET | training, core time: ours | DIET |
+HEAD = """| trained on | intents, %: ours | DIET | entities, F1 %: ours | DIET | core seconds: ours | DIET |
 |---|---:|---:|---:|---:|---:|---:|"""
 TAIL = """
 ![Intent accuracy against the time of one message; the area of a circle is the size of the
 model](docs/nlu-intents.png)
 
 Trained and asked through Rasa, with default options (`make bench-nlu`);
-{how}.
+{how}. Core seconds are those of training.
 All pipelines, calibration, sizes and times: [docs/nlu.md](docs/nlu.md)."""
 
 
@@ -55,7 +55,7 @@ def _row(summary: Summary, place: Place) -> str:
     for metric, form, scale in (
         ("intent_accuracy", "{:.1f}", 100),
         ("span_f1", "{:.1f}", 100),
-        ("train_cpu_s", "{:,.0f} s", 1),
+        ("train_cpu_s", "{:,.0f}", 1),
     ):
         for name in (OURS, DIET):
             value = summary.mean(place, name, metric)

@@ -231,7 +231,7 @@ def test_the_short_form_has_a_row_for_what_was_measured_of_ours() -> None:
     pinned = {"cores": 2, "usable": 1, "OMP_NUM_THREADS": "1"}
     ours = record("ours-int8", "hwu64/5shot", span_f1=0.8, train_cpu_s=1234.0, threads=pinned)
     made = readme.block(summary(ours, record("diet", "atis/full")))
-    assert "| hwu64, 5 examples an intent | 90.0 | – | 80.0 | – | 1,234 s | – |" in made
+    assert "| hwu64, 5 examples an intent | 90.0 | – | 80.0 | – | 1,234 | – |" in made
     assert "atis" not in made
     assert "one seed, on one core of a processor, beside other work." in made
     seeds = [record("ours-int8", seed=seed) for seed in (7, 8)]
