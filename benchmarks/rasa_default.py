@@ -29,6 +29,11 @@ def diet(epochs: int = EPOCHS, **options: Any) -> dict[str, Any]:
     return {"name": "DIETClassifier", "epochs": epochs, "constrain_similarities": True, **options}
 
 
+def response_selector() -> dict[str, Any]:
+    """ResponseSelector."""
+    return {"name": "ResponseSelector", "epochs": EPOCHS, "constrain_similarities": True}
+
+
 def train(folder: Path, steps: Steps) -> str | None:
     """Trains a pipeline with Rasa, without its cache, on ``folder/nlu.yml``; the archive, or ``None``."""
     from rasa.model_training import train_nlu

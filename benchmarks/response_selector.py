@@ -39,7 +39,7 @@ BOTS = ("carbon-bot", "rasa-example-responseselectorbot")
 FEW_SHOT = ("clinc150", "banking77")
 TEST_SHARE = 5  # one example in so many is held out
 PIPELINES = {
-    "rasa": [*rasa_default.FEATURIZERS, {"name": "ResponseSelector", "epochs": rasa_default.EPOCHS}],
+    "rasa": [*rasa_default.FEATURIZERS, rasa_default.response_selector()],
     "ours": [{"name": "WhitespaceTokenizer"}, {"name": "sqz_nlu.SqueezeBertResponseSelector"}],
 }
 Pairs = list[tuple[str, str]]  # text, response key

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,19 +70,31 @@ def bots_in(folder: Path) -> list[Path]:
 
 
 def read_bot(folder: Path) -> Material:
-    """A bot's examples, a fifth of each intent held out; an intent's only example is learned from."""
+    """A bot's examples, a fifth of each intent held out; an intent's only example is learned from.
+
+    Of an intent's texts with the same words none is asked while another is learned from.
+    """
     rows, extras = _bot_rows(folder)
-    by_intent: dict[str, list[Row]] = defaultdict(list)
+    by_intent: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        by_intent[row["learned"]].append(row)
-    train, test = [], []
+        by_intent[row["learned"]][_words(row["text"])].append(row)
+    train: list[Row] = []
+    test: list[Row] = []
     shuffle = random.Random(SPLIT_SEED)
     for intent in sorted(by_intent):
-        shuffled = shuffle.sample(by_intent[intent], len(by_intent[intent]))
-        held_out = max(1, round(len(shuffled) / TEST_SHARE)) if len(shuffled) > 1 else 0
-        test += shuffled[:held_out]
-        train += shuffled[held_out:]
+        alike = list(by_intent[intent].values())
+        most = round(sum(map(len, alike)) / TEST_SHARE)
+        held_out: list[Row] = []
+        for same in shuffle.sample(alike, len(alike)):
+            asked = len(alike) > 1 and (not held_out or len(held_out) + len(same) <= most)
+            (held_out if asked else train).extend(same)
+        test += held_out
     return Material(train, test, [], extras)
+
+
+def _words(text: str) -> str:
+    """What texts have in common that differ in case and marks only."""
+    return " ".join(re.findall(r"\w+", text.lower())) or text
 
 
 def _bot_rows(folder: Path) -> tuple[list[Row], list[dict[str, Any]]]:

@@ -46,11 +46,12 @@ METHOD = """
   takes the passes over that the other has made, and the time they took.
 - *DIET on SqueezeBertFeaturizer*: the pipeline of [featurizer.md](featurizer.md), with DIET as above.
 - Test parts have their official size: they are scored from their own files, while Rasa drops duplicates. A
-  bot is split 80/20 inside each intent, the same for all pipelines; each retrieval intent counts as one.
-- Span F1 is micro-averaged over exact matches of start, end and type; a cell fails unless seqeval, given the
-  same spans as tags of characters, finds the same.
-- ECE has ten bins of equal width. AUROC compares the confidences of clinc150's test part and of its 1,000
-  out-of-scope texts.
+  bot is split 80/20 inside each intent, the same for all pipelines, texts of the same words on one side; each
+  retrieval intent counts as one.
+- Span F1 is micro-averaged over exact matches of start, end and type; where spans do not overlap, a cell fails
+  unless seqeval, given the same spans as tags of characters, finds the same.
+- ECE has ten bins of equal width. AUROC compares the confidences of a test part and of the out-of-scope texts
+  beside it, 1,000 for clinc150.
 - *Unseen* sets are small public ones on which nothing in this package was chosen: neither an option's
   default nor an encoder. What is true of the others may be due to choices that were made on them.
 - Seeds: two for our full cells, three for our other ones, one elsewhere; tables have
