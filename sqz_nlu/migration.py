@@ -7,6 +7,7 @@ selectors become SqueezeBertResponseSelector, and featurizers go unless somethin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,9 +29,11 @@ _GONE_POLICIES = {"KerasPolicy", "EmbeddingPolicy", "FormPolicy", "MappingPolicy
 _GONE_POLICIES |= {"TwoStageFallbackPolicy", "SklearnPolicy"}
 _TEMPLATES = ("supervised_embeddings", "pretrained_embeddings_spacy", "pretrained_embeddings_convert")
 # What may stay beside the classifier and reads no features; anything else that stays keeps its featurizers.
-_READS_NO_FEATURES = {"EntitySynonymMapper", "FallbackClassifier", "DucklingEntityExtractor", "SpacyNLP"}
+_READS_NO_FEATURES = {"EntitySynonymMapper", "FallbackClassifier", "DucklingEntityExtractor"}
 _READS_NO_FEATURES |= {"RegexEntityExtractor", "SpacyEntityExtractor", "KeywordIntentClassifier"}
 _READS_NO_FEATURES |= {"SqueezeBertClassifier", "SqueezeBertResponseSelector"}
+_LOADERS = {"SpacyNLP", "MitieNLP"}  # of models that others use
+_NO_LONGER = {"HFTransformersNLP"}  # Rasa 3 has none
 # Options that both have, with values that do not carry over from one network to the other.
 _OF_THE_NETWORK = frozenset("epochs batch_size learning_rate drop_rate drop_rate_attention".split())
 # Options of DIET that say what it learns, and who else may learn it.
@@ -65,13 +68,15 @@ def migrate(config: Mapping[str, Any], end_to_end: bool = False) -> Migration:
     """
     components = list(_components(config.get("pipeline"), config))
     result = Migration()
-    language = config.get("language") or "en"
+    language = re.split("[-_]", str(config.get("language") or "en"))[0].lower()
     names = [_bare(component) for component in components]
     readers = [name for name in names if _reads_features(name)]
     for component, name in zip(components, names, strict=True):
-        if name == "SpacyNLP" and "SpacyEntityExtractor" not in names:
-            result.notes.append("SpacyNLP is left out: nothing needs its model any more.")
-        elif name in _GONE_TOKENIZERS:
+        if name in _NO_LONGER:
+            result.notes.append(f"{name} is left out: Rasa 3 has none.")
+        elif name in _LOADERS and not (readers or _needed(name, names)):
+            result.notes.append(f"{name} is left out: nothing needs its model any more.")
+        elif name in _GONE_TOKENIZERS and not (name == "SpacyTokenizer" and readers):
             _tokenizer(result, name, language)
         elif name in _REPLACED:
             _classifier(result, component, name, components)
@@ -83,10 +88,10 @@ def migrate(config: Mapping[str, Any], end_to_end: bool = False) -> Migration:
             _kept(result, component, name)
     _features(result, names, readers)
     _complete(result, language, end_to_end)
-    if str(language).split("-")[0] != "en":
+    if language != "en":
         result.notes.append(
-            f"The language is '{language}', but the encoder in the package knows English only: give "
-            f"{_CLASSIFIER} a model of yours (docs/languages.md)."
+            f"The language is '{config['language']}', but the encoder in the package knows English only: "
+            f"give {_CLASSIFIER} a model of yours (docs/languages.md)."
         )
     _policies(result, config.get("policies"))
     return result
@@ -113,6 +118,10 @@ def _bare(component: Mapping[str, Any]) -> str:
     return str(component["name"]).rpartition(".")[2]
 
 
+def _needed(loader: str, names: Sequence[str]) -> bool:
+    return loader == "SpacyNLP" and "SpacyEntityExtractor" in names
+
+
 def _tokenizer(result: Migration, name: str, language: str) -> None:
     result.pipeline.append({"name": _TOKENIZER, "lang": language})
     result.notes.append(f"{name} becomes {_TOKENIZER}: words by spaCy's rules, without a model.")
@@ -121,7 +130,7 @@ def _tokenizer(result: Migration, name: str, language: str) -> None:
 def _classifier(
     result: Migration, component: Mapping[str, Any], name: str, components: Sequence[Mapping[str, Any]]
 ) -> None:
-    ours = next((entry for entry in result.pipeline if entry["name"] == _CLASSIFIER), None)
+    ours = next((entry for entry in result.pipeline if _bare(entry) == "SqueezeBertClassifier"), None)
     if ours is None:
         ours = {"name": _CLASSIFIER, **{task: False for task in _LEARNS if not _learned(task, components)}}
         result.pipeline.append(ours)
@@ -172,18 +181,21 @@ def _is_featurizer(name: str) -> bool:
 
 
 def _reads_features(name: str) -> bool:
-    gone = _GONE_TOKENIZERS | _REPLACED | _READS_NO_FEATURES | {"ResponseSelector"}
+    gone = _GONE_TOKENIZERS | _REPLACED | _READS_NO_FEATURES | _LOADERS | _NO_LONGER | {"ResponseSelector"}
     return not (name in gone or name.endswith(("Tokenizer", "Featurizer")))
 
 
 def _features(result: Migration, names: Sequence[str], readers: Sequence[str]) -> None:
-    featurizers = list(dict.fromkeys(name for name in names if _is_featurizer(name)))
+    featurizers = [name for name in names if _is_featurizer(name)]
+    if readers:
+        staying = [name for name in names if name in {*_LOADERS, "SpacyTokenizer", *featurizers}]
+        if staying:
+            listed = ", ".join(dict.fromkeys(staying))
+            result.notes.append(f"{listed} stay, in case {', '.join(readers)} reads what they make of texts.")
+        return
     if not featurizers:
         return
-    listed = ", ".join(featurizers)
-    if readers:
-        result.notes.append(f"{listed} stay, in case {', '.join(readers)} reads features.")
-        return
+    listed = ", ".join(dict.fromkeys(featurizers))
     result.notes.append(f"Left out: {listed}. {_CLASSIFIER} reads the text itself.")
     if "RegexFeaturizer" in featurizers:
         result.notes.append("Lookup tables and regular expressions of the NLU data are used without it.")
@@ -208,11 +220,12 @@ def _complete(result: Migration, language: str, end_to_end: bool) -> None:
     if not any(_bare(component).endswith("Tokenizer") for component in result.pipeline):
         result.pipeline.insert(0, {"name": _TOKENIZER, "lang": language})
         result.notes.append(f"{_TOKENIZER} is added: the pipeline had no tokenizer.")
-    if not any(component["name"] == _CLASSIFIER for component in result.pipeline):
+    present = {_bare(component) for component in result.pipeline}
+    if "SqueezeBertClassifier" not in present:
         after = 1 + next(i for i, c in enumerate(result.pipeline) if _bare(c).endswith("Tokenizer"))
         result.pipeline.insert(after, {"name": _CLASSIFIER})
         result.notes.append(f"{_CLASSIFIER} is added: the pipeline had no trainable classifier.")
-    if end_to_end:
+    if end_to_end and "SqueezeBertFeaturizer" not in present:
         after = 1 + next(i for i, c in enumerate(result.pipeline) if _bare(c).endswith("Tokenizer"))
         result.pipeline.insert(after, {"name": _FEATURIZER})
         result.notes.append(f"{_FEATURIZER} is added: policies read the users' messages in stories by it.")

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import spacy
 from rasa.nlu.classifiers.diet_classifier import DIETClassifier
 
 from sqz_nlu.cli import main
@@ -98,6 +99,37 @@ def test_featurizers_stay_for_components_that_may_read_them() -> None:
     ]
 
 
+def test_what_spacy_makes_of_texts_stays_for_components_that_may_read_it() -> None:
+    custom, spacy = {"name": "our.addons.Sentiment"}, [{"name": "SpacyNLP"}, {"name": "SpacyTokenizer"}]
+    components = [*spacy, {"name": "SpacyFeaturizer"}]
+    found = migrate({"pipeline": [*components, DIET, custom]})
+    assert found.pipeline == [*components, {"name": "sqz_nlu.SqueezeBertClassifier"}, custom]
+    assert any("SpacyNLP, SpacyTokenizer, SpacyFeaturizer stay" in note for note in found.notes)
+    assert [c["name"] for c in pipeline(*components, DIET)] == [
+        "sqz_nlu.BlankSpacyTokenizer",
+        "sqz_nlu.SqueezeBertClassifier",
+    ]
+
+
+@pytest.mark.parametrize("loader", ["MitieNLP", "HFTransformersNLP"])
+def test_loaders_of_models_go_with_what_used_them(loader: str) -> None:
+    features = {"name": "LanguageModelFeaturizer"}
+    found = migrate({"pipeline": [{"name": loader}, {"name": "LanguageModelTokenizer"}, features, DIET]})
+    assert [component["name"] for component in found.pipeline] == [
+        "sqz_nlu.BlankSpacyTokenizer",
+        "sqz_nlu.SqueezeBertClassifier",
+    ]
+    assert any(note.startswith(f"{loader} is left out") for note in found.notes)
+
+
+@pytest.mark.parametrize(("language", "rules"), [("en_GB", "en"), ("pt-BR", "pt"), ("de", "de")])
+def test_rules_are_those_of_the_language_wherever_it_is_spoken(language: str, rules: str) -> None:
+    spacy.blank(rules)
+    found = migrate({"language": language, "pipeline": [{"name": "SpacyTokenizer"}, DIET]})
+    assert found.pipeline[0] == {"name": "sqz_nlu.BlankSpacyTokenizer", "lang": rules}
+    assert any("knows English only" in note for note in found.notes) == (rules != "en")
+
+
 def test_stories_with_messages_get_a_featurizer() -> None:
     names = [component["name"] for component in pipeline(WORDS, DIET, end_to_end=True)]
     assert names[1:] == ["sqz_nlu.SqueezeBertFeaturizer", "sqz_nlu.SqueezeBertClassifier"]
@@ -105,7 +137,9 @@ def test_stories_with_messages_get_a_featurizer() -> None:
 
 def test_a_migrated_pipeline_stays_as_it_is() -> None:
     once = pipeline(WORDS, DIET | {"random_seed": 3}, {"name": "ResponseSelector"}, end_to_end=True)
-    assert pipeline(*once) == once
+    assert pipeline(*once, end_to_end=True) == once
+    by_module = [WORDS, {"name": "sqz_nlu.components.classifier.SqueezeBertClassifier"}]
+    assert pipeline(*by_module) == by_module
 
 
 def test_every_option_of_diet_is_known() -> None:

@@ -48,8 +48,8 @@ METHOD = """
 - Test parts have their official size: they are scored from their own files, while Rasa drops duplicates. A
   bot is split 80/20 inside each intent, the same for all pipelines, texts of the same words on one side; each
   retrieval intent counts as one.
-- Span F1 is micro-averaged over exact matches of start, end and type; where spans do not overlap, a cell fails
-  unless seqeval, given the same spans as tags of characters, finds the same.
+- Span F1 is micro-averaged over exact matches of start, end and type; where spans do not overlap, a cell
+  fails unless seqeval, given the same spans as tags of characters, finds the same.
 - ECE has ten bins of equal width. AUROC compares the confidences of a test part and of the out-of-scope texts
   beside it, 1,000 for clinc150.
 - *Unseen* sets are small public ones on which nothing in this package was chosen: neither an option's

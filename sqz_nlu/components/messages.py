@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from rasa.shared.nlu.constants import (
@@ -23,12 +24,18 @@ from sqz_nlu.runtime.patterns import LookupTable, Patterns, RegexFeature
 from sqz_nlu.runtime.results import ParseResult
 from sqz_nlu.training.examples import EntitySpan, Example
 
+_COMMAND = re.compile(r"/[^\s{]+\{.*\}\s*$", re.DOTALL)
+
 
 def to_examples(training_data: TrainingData) -> list[Example]:
-    """The NLU examples of the training data; what end-to-end stories add is left out."""
+    """The examples of the training data with a text of a user, also those of stories.
+
+    Commands such as ``/inform{"city": "Paris"}``, which stories may hold, are left out: Rasa reads those.
+    """
     return [
         Example(message.get(TEXT) or "", message.get(INTENT), tuple(_spans(message)))
         for message in training_data.nlu_examples
+        if not _COMMAND.match(message.get(TEXT) or "")
     ]
 
 

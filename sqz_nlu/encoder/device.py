@@ -28,11 +28,15 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+_INSTRUCTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
 def fast_bfloat16(device: torch.device) -> bool:
     """Whether products of bfloat16 are faster there than those of float32.
 
     CPUs without instructions for them (AVX512-BF16, AMX) are several times slower at them.
     """
     if device.type == "cpu":
-        return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+        known = (getattr(torch.cpu, name, None) for name in _INSTRUCTIONS)  # newer torch has more
+        return any(supported() for supported in known if supported)
     return bool(torch.cuda.is_bf16_supported())

@@ -17,8 +17,9 @@ from transformers import BertTokenizerFast, SqueezeBertConfig
 
 from sqz_nlu.encoder.graph_weights import read_graph_weights
 from sqz_nlu.encoder.model import SqueezeBertEncoder
-from sqz_nlu.encoder.source import EncoderSource
+from sqz_nlu.encoder.source import TOKENIZER_OPTIONS, EncoderSource
 from sqz_nlu.errors import EncoderError
+from sqz_nlu.runtime.bundle import MODEL, read_bundle
 
 
 def load_encoder(source: EncoderSource) -> SqueezeBertEncoder:
@@ -26,11 +27,14 @@ def load_encoder(source: EncoderSource) -> SqueezeBertEncoder:
 
     Raises:
         EncoderError: the configuration or the weights cannot be used.
+        BundleError: they are a bundle's, and it is damaged.
     """
+    if source.weights.name == MODEL:
+        read_bundle(source.folder)
     config = SqueezeBertConfig.from_dict(source.read_config())
     with torch.random.fork_rng([]):  # drawn weights are replaced at once; what others draw must not change
         encoder = SqueezeBertEncoder(config)
-    if source.weights.suffix == ".onnx":
+    if source.weights.name == MODEL:
         arrays = read_graph_weights(source.weights, config)
         state = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
     else:
@@ -105,7 +109,7 @@ def load_tokenizer(source: EncoderSource) -> Tokenizer:
 
 
 def _tokenizer_options(folder: Path) -> dict[str, Any]:
-    path = folder / "tokenizer_config.json"
+    path = folder / TOKENIZER_OPTIONS
     stored = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     known = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
     return {key: stored[key] for key in known if key in stored}

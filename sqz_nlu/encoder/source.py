@@ -17,7 +17,8 @@ from sqz_nlu.runtime.bundle import CARD, MANIFEST, MODEL
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
-HUB_PATTERNS = ["config.json", "tokenizer_config.json", CARD, *TOKENIZER_FILES, *WEIGHT_FILES]
+TOKENIZER_OPTIONS = "tokenizer_config.json"  # of vocab.txt
+HUB_PATTERNS = ["config.json", TOKENIZER_OPTIONS, CARD, *TOKENIZER_FILES, *WEIGHT_FILES]
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,11 @@ class EncoderSource:
     def fingerprint(self) -> str:
         """A SHA-256 over configuration, weights and tokenizer."""
         digest = hashlib.sha256()
-        for path in (self.config, self.weights, self.tokenizer):
+        paths = [self.config, self.weights, self.tokenizer]
+        options = self.folder / TOKENIZER_OPTIONS
+        if self.tokenizer.suffix == ".txt" and options.is_file():
+            paths.append(options)
+        for path in paths:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 

@@ -14,6 +14,8 @@ from itertools import groupby
 
 from tokenizers import Tokenizer
 
+from sqz_nlu.runtime.text import encodable
+
 # Between English texts, which lie above, and those of other languages: see benchmarks/vocabulary.py.
 WHOLE_WORDS_OF_ENGLISH = 0.7
 UNKNOWN_WORDS = 0.2
@@ -38,7 +40,7 @@ class Fit:
 
 def measure(tokenizer: Tokenizer, texts: Sequence[str]) -> Fit:
     """Looks up the words of a sample of the texts."""
-    sample = [str(text) for text in texts[:: max(1, len(texts) // _TEXTS)]]
+    sample = [encodable(str(text)) for text in texts[:: max(1, len(texts) // _TEXTS)]]
     model = json.loads(tokenizer.to_str())["model"]
     unknown_id = model.get("unk_id", tokenizer.token_to_id(model.get("unk_token") or "[UNK]"))
     words = whole = unknown = 0

@@ -181,7 +181,7 @@ def write_selector(
         "config": vars(config),
         "head": head.to_dict(),
     }
-    data = json.loads(json.dumps(data))  # YAML has numbers as keys, JSON has not
+    data = json.loads(json.dumps(data, default=str))  # YAML has dates, and numbers as keys; JSON has not
     if name != EMBEDDED:
         write_bundle(folder / ENCODER, encoder.contents, describe(encoder.manifest))
     (folder / SELECTION).write_bytes(canonical_json({**data, "checksum": checksum(data)}))

@@ -51,15 +51,15 @@ class TextEncoder:
 
     def encode(self, text: str) -> EncodedText:
         """Encodes one text."""
-        return _read(self._tokenizer.encode(_encodable(text)), text)
+        return _read(self._tokenizer.encode(encodable(text)), text)
 
     def encode_batch(self, texts: Sequence[str]) -> list[EncodedText]:
         """Encodes texts."""
-        encodings = self._tokenizer.encode_batch([_encodable(text) for text in texts])
+        encodings = self._tokenizer.encode_batch([encodable(text) for text in texts])
         return [_read(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Replaces lone surrogates, which no UTF-8 library takes, one for one (offsets keep)."""
     if text.isascii():
         return text
@@ -123,4 +123,4 @@ def _is_mark(character: str) -> bool:
     That table is Unicode's category Mn, vowel signs of many scripts among them, of the library's Unicode
     version. The browser's runtime has it, too (``unicode.js``).
     """
-    return unicodedata.combining(character) != 0 or not _ACCENTS.normalize_str(_encodable(character))
+    return unicodedata.combining(character) != 0 or not _ACCENTS.normalize_str(encodable(character))

@@ -82,8 +82,10 @@ def tokenize(files: Sequence[Path], tokenizer: Tokenizer, max_length: int) -> To
     lengths: list[int] = []
     counts: dict[str, int] = {}
 
+    encode = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)  # tokenizers 0.20 and newer
+
     def flush(lines: list[str]) -> None:
-        for encoding in tokenizer.encode_batch_fast(lines):
+        for encoding in encode(lines):
             ids.append(np.asarray(encoding.ids, np.int32))
             lengths.append(len(encoding.ids))
 

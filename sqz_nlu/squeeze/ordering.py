@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import SqueezeBertConfig
 
 from sqz_nlu.encoder.model import GroupedLinear, Layer, SqueezeBertEncoder
+from sqz_nlu.encoder.packing import Packing
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -152,7 +153,8 @@ def _measure(
     try:
         with torch.no_grad():
             for ids, mask in batches:
-                teacher(ids, mask)
+                packing = Packing(mask, multiple=1)  # rows of zeros would count, too
+                teacher.lower(ids, packing, len(teacher.encoder.layers))
     finally:
         for handle in handles:
             handle.remove()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,16 +58,15 @@ class Checkpoint:
         if encoder != self.encoder:
             raise CheckpointError(
                 f"The trained model started from the encoder {self.encoder[:12]}; the option 'model' now "
-                f"names {encoder[:12]}. Set the encoder it was trained with. {_AGAIN}"
+                f"names {encoder[:12]}. Set the encoder it was trained with; the embedded one may be another "
+                f"in another version of sqz-nlu. {_AGAIN}"
             )
         for head, now in classes_of(labels, patterns).items():
             before = list(self.classes.get(head, ()))
             if before != now:
-                added = sorted(str(name) for name in set(now) - set(before))
-                gone = sorted(str(name) for name in set(before) - set(now))
                 raise CheckpointError(
-                    f"The {head} of the training data are not those of the trained model (new: "
-                    f"{', '.join(added) or 'none'}; missing: {', '.join(gone) or 'none'}). {_AGAIN}"
+                    f"The {head} of the training data are not those of the trained model "
+                    f"({_difference(before, now)}). {_AGAIN}"
                 )
 
     def restore(self, network: JointNetwork) -> None:
@@ -138,6 +138,15 @@ class Checkpoint:
                 f"sqz-nlu reads {_FORMAT}. {_AGAIN}"
             )
         return cls(*fields, {name: value.float() for name, value in tensors.items()}, seen)
+
+
+def _difference(before: Sequence[str | None], now: Sequence[str | None]) -> str:
+    """How two lists of names differ; a name can be in them more than once."""
+    had, has = Counter(map(str, before)), Counter(map(str, now))
+    if had == has:
+        return "they are in another order"
+    added, gone = sorted((has - had).elements()), sorted((had - has).elements())
+    return f"new: {', '.join(added) or 'none'}; missing: {', '.join(gone) or 'none'}"
 
 
 def _metadata(path: Path) -> dict[str, str]:

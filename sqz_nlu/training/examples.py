@@ -47,7 +47,7 @@ class WordSpan:
 
 @dataclass
 class Misalignments:
-    """Annotations that do not begin and end where words do; each is kept once."""
+    """Annotations that words cannot be tagged with as they are; each is kept once."""
 
     messages: dict[tuple[str, int, int], str] = field(default_factory=dict)
 
@@ -63,6 +63,13 @@ class Misalignments:
             )
         self.messages[(text, span.start, span.end)] = (
             f"'{seen}' ({span.start}:{span.end}, {span.entity}) in '{text}' {what}"
+        )
+
+    def overlapping(self, text: str, span: EntitySpan, kept: EntitySpan) -> None:
+        """Records one annotation that was left out for another one of the same words."""
+        self.messages[(text, span.start, span.end)] = (
+            f"'{text[span.start : span.end]}' ({span.start}:{span.end}, {span.entity}) in '{text}' overlaps "
+            f"'{text[kept.start : kept.end]}' ({kept.entity}) and was left out: a word has one entity"
         )
 
     def report(self) -> None:
@@ -97,6 +104,8 @@ def align(example: Example, words: Sequence[Span], misaligned: Misalignments) ->
     for span in sorted(example.entities, key=lambda s: (s.start, s.end)):
         if words and span.start >= reach and example.text[reach:].strip():
             continue  # beyond the length limit: not seen at all
+        if words and any(char.isalnum() for char in example.text[reach : span.end]):
+            continue  # the limit cuts it
         inside = [
             index
             for index, (start, end) in enumerate(words)
@@ -110,6 +119,8 @@ def align(example: Example, words: Sequence[Span], misaligned: Misalignments) ->
         if nearest != (span.start, span.end):
             misaligned.add(example.text, span, nearest)
         if aligned and aligned[-1].last >= first:
+            if aligned[-1].annotation != span:
+                misaligned.overlapping(example.text, span, aligned[-1].annotation)
             continue
         aligned.append(WordSpan(first, last, span))
     return aligned
@@ -141,7 +152,8 @@ def _touching(examples: Iterable[Example]) -> Iterator[str]:
     for example in examples:
         spans = sorted(example.entities, key=lambda span: span.start)
         for left, right in itertools.pairwise(spans):
-            if left.entity == right.entity and not example.text[left.end : right.start].strip():
+            between = example.text[left.end : right.start]
+            if left.entity == right.entity and left.end <= right.start and not between.strip():
                 yield left.entity
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ _DIET_ONLY = frozenset(
 MOST_EPOCHS = 16
 FEWEST_EPOCHS = 8
 MOST_EPOCHS_WITH_ENTITIES = 32
+_LARGEST_SEED = 2**32 - 1
 
 
 def _range(default: Any, low: float | None = None, high: float | None = None) -> Any:
@@ -109,7 +111,7 @@ class TrainingOptions:
     freeze_embeddings: bool = True
     frozen_layers: int | None = _range(None, 0)
     max_sequence_length: int = _range(256, 3)
-    random_seed: int | None = None
+    random_seed: int | None = _range(None, 0, _LARGEST_SEED)
     intent_classification: bool = True
     entity_recognition: bool = True
     bilou_flag: bool = True
@@ -205,7 +207,7 @@ def checked_values(options: type[Any], config: Mapping[str, Any], known: Mapping
 
 def _unknown(key: str, known: Mapping[str, Any]) -> str:
     if is_diet_option(key):
-        return f"The option '{key}' belongs to DIETClassifier and has no counterpart here. Remove it."
+        return f"The option '{key}' is about Rasa's own network and has no counterpart here. Remove it."
     return f"Unknown option '{key}'.{did_you_mean(key, known)} Known options: {', '.join(sorted(known))}."
 
 
@@ -245,6 +247,8 @@ def _describe(hint: Any) -> str:
 def _check_range(key: str, value: Any, limits: Mapping[str, Any]) -> None:
     if value is None:
         return
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OptionError(f"The option '{key}' is {value}; expected a finite number.")
     low, high = limits.get("low"), limits.get("high")
     if (low is not None and value < low) or (high is not None and value > high):
         allowed = f"at least {low}" if high is None else f"between {low} and {high}"

@@ -10,8 +10,10 @@ that nobody would write: what texts mean as a whole is not learned from them (`J
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -218,15 +220,17 @@ class PatternRows:
 
 
 def check_regexes(regexes: Iterable[RegexFeature]) -> None:
-    """Refuses what is not a regular expression.
+    """Refuses what is not a regular expression, to newer Pythons than this one too.
 
     Raises:
         PatternError: naming the one that is not.
     """
     for regex in regexes:
         try:
-            re.compile(regex.pattern)
-        except (re.error, RecursionError, OverflowError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", DeprecationWarning)  # flags after the beginning
+                re.compile(regex.pattern)
+        except (re.error, RecursionError, OverflowError, DeprecationWarning) as error:
             raise PatternError(
                 f"The regular expression '{regex.pattern}' of the regex feature '{regex.name}' is not "
                 f"valid: {error}. Correct it in the NLU data."
@@ -234,13 +238,15 @@ def check_regexes(regexes: Iterable[RegexFeature]) -> None:
 
 
 def stored_patterns(patterns: Patterns, options: TrainingOptions, encoder: TextEncoder) -> Patterns:
-    """The patterns that a model will hold, with tables as they are looked up.
+    """The patterns that a model will hold, with tables as they are looked up, in the order of their names:
+    where a file has them is not a difference that training could see.
 
     Args:
         patterns: of the training data, with entries as they were written.
         options: say which are used, and how.
         encoder: cuts entries into words; one without a word is left out.
     """
+    by_name = attrgetter("name")
 
     def stored(table: LookupTable) -> LookupTable:
         plain = (
@@ -250,8 +256,8 @@ def stored_patterns(patterns: Patterns, options: TrainingOptions, encoder: TextE
         return LookupTable(table.name, tuple(sorted({text for text in plain if text})))
 
     return Patterns(
-        tuple(map(stored, patterns.tables)) if options.use_lookup_tables else (),
-        patterns.regexes if options.use_regexes else (),
+        tuple(sorted(map(stored, patterns.tables), key=by_name)) if options.use_lookup_tables else (),
+        tuple(sorted(patterns.regexes, key=by_name)) if options.use_regexes else (),
         options.case_sensitive,
         options.use_word_boundaries,
     )

@@ -100,7 +100,7 @@ def test_never_trained_answers_nothing(graph, tiny_options) -> None:
     [
         ({"epoch": 1}, "Did you mean 'epochs'"),
         ({"epochs": "many"}, "expected a whole number"),
-        ({"transformer_size": 256}, "belongs to DIETClassifier"),
+        ({"transformer_size": 256}, "about Rasa's own network"),
         ({"model": "./nowhere"}, "no encoder folder './nowhere'"),
     ],
 )
@@ -145,6 +145,12 @@ def test_end_to_end_stories_do_not_reach_training() -> None:
     action = Message({"action_name": "utter_hi"})
     data = TrainingData([Message.build("hello", "greet"), text_only, action])
     assert [example.text for example in to_examples(data)] == ["hello"]
+
+
+def test_commands_in_stories_are_not_learned() -> None:
+    texts = ['/inform{"city": "Paris"}', "/restart", "10/12{a}"]
+    data = TrainingData([Message({"text": text, "intent": "x"}) for text in texts])
+    assert [example.text for example in to_examples(data)] == texts[1:]
 
 
 async def test_the_bot_and_the_bundle_give_the_same_json(archive: Path, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_fine_tuning_learns_the_new_examples(graph) -> None:
     ("change", "message"),
     [
         ({"retrieval_intnt": "faq"}, "Did you mean 'retrieval_intent'"),
-        ({"hidden_layers_sizes": {}}, "belongs to DIETClassifier"),
+        ({"hidden_layers_sizes": {}}, "about Rasa's own network"),
         ({"model": "./nowhere"}, "'nowhere' is missing"),
     ],
 )

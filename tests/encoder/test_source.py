@@ -9,9 +9,11 @@ import pytest
 import torch
 from tiny import tiny_config, tiny_tokenizer
 
+from sqz_nlu.encoder.device import fast_bfloat16
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters, read_weights
 from sqz_nlu.encoder.source import find_encoder
-from sqz_nlu.errors import EncoderError
+from sqz_nlu.errors import BundleError, EncoderError
+from sqz_nlu.runtime.bundle import EMBEDDED_FOLDER
 
 
 @pytest.fixture
@@ -36,6 +38,32 @@ def test_a_folder_in_the_hubs_format_loads_from_bin_and_vocabulary(folder: Path)
         assert torch.equal(value, loaded.state_dict()[name])
     text = "Turn ON the caf\u00e9 light"
     assert load_tokenizer(source).encode(text).ids == tiny_tokenizer().encode(text).ids
+
+
+def test_a_damaged_bundle_is_not_trained_from(tmp_path: Path) -> None:
+    damaged = Path(shutil.copytree(EMBEDDED_FOLDER, tmp_path / "bundle"))
+    content = bytearray((damaged / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (damaged / "model.onnx").write_bytes(content)
+    with pytest.raises(BundleError, match="SHA-256"):
+        load_encoder(find_encoder(damaged))
+
+
+def test_the_options_of_a_vocabulary_are_in_the_fingerprint(folder: Path) -> None:
+    (folder / "tokenizer.json").rename(folder / "vocab.txt")
+    options = folder / "tokenizer_config.json"
+    options.write_text(json.dumps({"do_lower_case": True}))
+    before = find_encoder(folder).fingerprint()
+    options.write_text(json.dumps({"do_lower_case": False}))
+    assert find_encoder(folder).fingerprint() != before
+
+
+def test_a_torch_that_cannot_tell_has_no_fast_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name)
+    assert fast_bfloat16(torch.device("cpu")) is False
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    assert fast_bfloat16(torch.device("cpu")) is True
 
 
 def test_safetensors_are_preferred(folder: Path) -> None:

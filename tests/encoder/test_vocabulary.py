@@ -28,6 +28,7 @@ def test_words_are_counted_not_numbers_or_marks() -> None:
     fitted = measure(tiny_tokenizer(), ["turn on the 22 lamps!", "\u65e5 light", "\U0001f642 ..."])
     assert fitted == Fit(words=6, whole=4 / 6, unknown=1 / 6)
     assert measure(tiny_tokenizer(), []) == Fit(0, 0.0, 0.0)
+    assert measure(tiny_tokenizer(), ["\ud83d light"]).words == 1
 
 
 def test_unknown_pieces_of_sentencepiece_are_seen() -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ EXAMPLES = {
 }
 RESPONSES = {
     "faq/price": [{"text": "Ten euros."}],
-    "faq/hours": [{"text": "Nine to five.", "custom": {1: "x"}}],
+    "faq/hours": [{"text": "Nine to five.", "custom": {1: "x", "from": date(2026, 1, 2)}}],
 }
 
 

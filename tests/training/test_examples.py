@@ -59,7 +59,13 @@ def test_the_list_is_logged_once_with_its_count(caplog: pytest.LogCaptureFixture
 
 def test_of_overlapping_annotations_the_first_stays() -> None:
     spans = (EntitySpan(0, 11, "a"), EntitySpan(5, 11, "b"))
-    assert aligned(Example("turn lights on", "x", spans))[0] == [(0, 1)]
+    words, misaligned = aligned(Example("turn lights on", "x", spans))
+    assert words == [(0, 1)]
+    (message,) = misaligned.messages.values()
+    assert "'lights' (5:11, b)" in message
+    assert "overlaps 'turn lights' (a) and was left out" in message
+    twice = aligned(Example("turn lights on", "x", (spans[0], spans[0])))
+    assert (twice[0], twice[1].messages) == ([(0, 1)], {})
 
 
 def test_annotations_beyond_the_length_limit_are_not_reported() -> None:
@@ -68,6 +74,23 @@ def test_annotations_beyond_the_length_limit_are_not_reported() -> None:
     spans, misaligned = aligned(example)
     assert spans == [(0, 0)]
     assert misaligned.messages == {}
+
+
+def test_an_annotation_that_the_length_limit_cuts_is_neither_learned_nor_reported() -> None:
+    text = "light " * 60
+    reach = TextEncoder(tiny_tokenizer(), 48).encode(text).words[-1][1]
+    example = Example(text, "x", (EntitySpan(0, 5, "a"), EntitySpan(reach - 5, reach + 6, "a")))
+    spans, misaligned = aligned(example)
+    assert spans == [(0, 0)]
+    assert misaligned.messages == {}
+
+
+def test_an_entity_inside_another_is_not_beside_it() -> None:
+    def touching(*spans: EntitySpan) -> tuple[str, ...]:
+        return label_space([Example("turn lights on", "x", spans)], True, True, True).touching
+
+    assert touching(EntitySpan(0, 11, "a"), EntitySpan(5, 11, "a")) == ()
+    assert touching(EntitySpan(0, 4, "a"), EntitySpan(5, 11, "a")) == ("a",)
 
 
 def test_label_space_and_its_json() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from sqz_nlu.errors import CheckpointError, PatternError
 from sqz_nlu.fit import fit
 from sqz_nlu.runtime.patterns import PLACES, LookupTable, Match, Patterns, RegexFeature
 from sqz_nlu.runtime.text import TextEncoder
+from sqz_nlu.training.checkpoint import Checkpoint, classes_of
 from sqz_nlu.training.dataset import encode_examples, ordered_batches, shuffled_batches
 from sqz_nlu.training.examples import label_space
 from sqz_nlu.training.joining import join
@@ -199,9 +201,10 @@ def test_without_patterns_nothing_random_happens() -> None:
     assert batch.patterns.shape[-1] == 0
 
 
-def test_an_invalid_expression_is_named(tiny_options, tmp_path: Path) -> None:
-    patterns = Patterns(regexes=(RegexFeature("zip", "[0-9"),))
-    with pytest.raises(PatternError, match=r"'\[0-9' of the regex feature 'zip' is not valid"):
+@pytest.mark.parametrize("pattern", ["[0-9", "a(?i)b"], ids=["nowhere valid", "valid in old Pythons only"])
+def test_an_invalid_expression_is_named(pattern: str, tiny_options, tmp_path: Path) -> None:
+    patterns = Patterns(regexes=(RegexFeature("zip", pattern),))
+    with pytest.raises(PatternError, match=f"'{re.escape(pattern)}' of the regex feature 'zip' is not valid"):
         fit([annotated("hi", "a"), annotated("bye", "b")], tiny_options, tmp_path / "b", patterns=patterns)
     assert list(tmp_path.iterdir()) == []
 
@@ -221,3 +224,31 @@ def test_fine_tuning_keeps_the_weights_and_takes_new_entries(tiny_options, tmp_p
     other = Patterns((LookupTable("room", ("cellar",)),))
     with pytest.raises(CheckpointError, match=r"lookup tables and regex features .*new: room"):
         fit(examples, slow, tmp_path / "c", patterns=other, continue_from=saved)
+
+
+def test_where_a_file_has_a_pattern_makes_no_difference() -> None:
+    tables = (LookupTable("b", ("x",)), LookupTable("a", ("y",)))
+    regexes = (RegexFeature("zip", r"\d{5}"), RegexFeature("code", "[A-Z]+"))
+    encoder = TextEncoder(tiny_tokenizer(), 48)
+    stored, turned = (
+        stored_patterns(Patterns(*patterns), TrainingOptions(), encoder)
+        for patterns in ((tables, regexes), (tables[::-1], regexes[::-1]))
+    )
+    assert stored == turned
+    assert stored.names == ("a", "b", "code", "zip")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "message"),
+    [
+        (["zip", "zip"], ["zip"], "new: none; missing: zip"),
+        (["a"], ["a", "b"], "new: b; missing: none"),
+        (["b", "a"], ["a", "b"], "another order"),
+    ],
+)
+def test_other_patterns_are_refused_by_their_names(before: list[str], now: list[str], message: str) -> None:
+    labels = label_space(city_examples(), True, True, True)
+    checkpoint = Checkpoint("e", classes_of(labels, before), 1.0, {}, frozenset())
+    checkpoint.check(labels, "e", before)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.check(labels, "e", now)

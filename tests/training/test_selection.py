@@ -148,7 +148,7 @@ def test_nothing_to_learn_is_an_error_that_says_what_to_add(examples) -> None:
     ("config", "message"),
     [
         ({"retrieval_intents": "faq"}, "Did you mean 'retrieval_intent'"),
-        ({"hidden_layers_sizes": {}}, "belongs to DIETClassifier"),
+        ({"hidden_layers_sizes": {}}, "about Rasa's own network"),
         ({"learning_rate": 0.1}, "solved in one step"),
         ({"ranking_length": -1}, "at least 0"),
         ({"use_text_as_label": "yes"}, "true or false"),
