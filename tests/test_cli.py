@@ -105,6 +105,20 @@ def test_what_the_shell_could_not_decode_comes_out_as_json() -> None:
     assert json.loads(done.stdout)["text"] == "play caf\udce9"
 
 
+def test_what_the_system_refuses_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "x" * 300]) == 1
+    assert re.fullmatch(r"sqz-nlu: .*File name too long.*\n", capsys.readouterr().err)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full here")
+def test_a_full_disk_is_one_line() -> None:
+    command = [sys.executable, "-m", "sqz_nlu.cli", "parse", str(BUNDLE), "hello"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "No space left" in done.stderr
+
+
 def test_an_interruption_is_exit_code_130(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal:
         def __iter__(self):

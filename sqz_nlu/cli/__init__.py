@@ -42,9 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SqzNluError as error:
         print(f"sqz-nlu: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader of our output has gone; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has gone
+        _stop_writing()
+        return 1
+    except OSError as error:  # a full disk, a name that is too long
+        print(f"sqz-nlu: {error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _stop_writing()
         return 1
     except KeyboardInterrupt:
         print("sqz-nlu: interrupted", file=sys.stderr)
         return 130
+
+
+def _stop_writing() -> None:
+    """Python writes what is left once more at its exit, and would complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

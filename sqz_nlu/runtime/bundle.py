@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,9 +189,11 @@ def _verify(path: Path, content: bytes, expected: Mapping[str, Any]) -> None:
 
 def _read(folder: Path, name: str) -> bytes:
     path = folder / name
-    if path.is_symlink():
-        raise BundleError(f"{path} is a link; expected a regular file.")
     try:
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            what = "a link" if stat.S_ISLNK(mode) else "no file of bytes"
+            raise BundleError(f"{path} is {what}; expected a regular file.")
         return path.read_bytes()
     except FileNotFoundError:
         raise BundleError(f"The bundle '{folder}' has no {name}. Copy or export it again.") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -179,7 +179,7 @@ class Interpreter:
         outputs = self._session.run(self._outputs, _ids([encoded]))
         return self._read(text, encoded, [output[0] for output in outputs])
 
-    def parse_batch(self, texts: Sequence[str]) -> list[ParseResult]:
+    def parse_batch(self, texts: Iterable[str]) -> list[ParseResult]:
         """Parses texts, those of equal length together, and returns the results in their order.
 
         Activations are quantized with one scale for each batch, so confidences can differ from
@@ -189,6 +189,7 @@ class Interpreter:
             BundleError: the bundle holds an encoder only.
             TypeError: a text is not a string.
         """
+        texts = _listed(texts)
         self._check(texts)
         return self._in_batches(texts, self._parse_equal)
 
@@ -201,7 +202,7 @@ class Interpreter:
         _check_texts([text])
         return bool(self._text.encode(text).words)
 
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def embed(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Sentence vectors: the mean of the encoder's token states.
 
         Returns:
@@ -210,13 +211,14 @@ class Interpreter:
         Raises:
             TypeError: a text is not a string, or ``texts`` is a single string.
         """
+        texts = _listed(texts)
         _check_texts(texts)
         if not texts:
             return np.zeros((0, int(self.manifest["hidden_size"])), np.float32)
         vectors: list[npt.NDArray[np.float32]] = self._in_batches(texts, self._embed_equal)
         return np.stack(vectors)
 
-    def token_states(self, texts: Sequence[str]) -> list[TokenStates]:
+    def token_states(self, texts: Iterable[str]) -> list[TokenStates]:
         """The encoder's state of every token, with the place of each token in its text.
 
         Texts of equal length run together, so states can differ from those of a text alone in the third
@@ -230,6 +232,7 @@ class Interpreter:
             BundleError: the graph has no token states of a SqueezeBERT.
             TypeError: a text is not a string, or ``texts`` is a single string.
         """
+        texts = _listed(texts)
         _check_texts(texts)
         if self._states is None:
             raise BundleError(f"The bundle '{self.path}' does not say what its encoder is: no token states.")
@@ -330,9 +333,14 @@ def _ids(encoded: Sequence[EncodedText]) -> npt.NDArray[np.int32]:
     return np.array([text.ids for text in encoded], np.int32)
 
 
-def _check_texts(texts: Sequence[str]) -> None:
+def _listed(texts: Iterable[str]) -> list[str]:
+    """The texts by place: a column of a table may have other indices."""
     if isinstance(texts, str):
         raise TypeError("Expected a list of texts, got a single string; put it in a list.")
+    return list(texts)
+
+
+def _check_texts(texts: Sequence[str]) -> None:
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f"Expected text as str, got {type(text).__name__}: {text!r}")

@@ -16,6 +16,7 @@ from sqz_nlu.runtime.probes import check_probes
 
 FileState = tuple[str, int, int, int]  # path, inode, time of change in ns, size
 FilesState = tuple[FileState, ...]
+_LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class ModelSource:
         self._loading = threading.Lock()
         self._tried: FilesState = ()
         self._seen: FilesState = ()
+        self._pause = self._again = 0.0  # after a failure that may pass
 
     def load(self) -> ServedModel:
         """Loads what lies at the path now, asks its probes, and serves it from then on.
@@ -60,21 +62,34 @@ class ModelSource:
             BundleError: there is no model, or it is damaged or answers wrongly; `current` stays.
         """
         with self._loading:
-            self._tried = self._state()
-            path = self._newest()
-            interpreter = Interpreter.load(path)
-            interpreter.parse("hello")  # refuses an encoder alone, and opens the session
-            check_probes(interpreter)
-            fingerprint = str(interpreter.manifest["checksum"])[:16]
-            self.current = ServedModel(interpreter, path, fingerprint, time.time())
+            tried = self._state()
+            try:
+                self.current = self._load(self._newest())
+            except Exception as error:
+                if isinstance(error, BundleError) and not isinstance(error.__cause__, OSError):
+                    self._tried = tried
+                else:  # of memory, descriptors, a disk: the files may be well the next time
+                    self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
+                    self._again = time.monotonic() + self._pause
+                raise
+            self._tried, self._pause = tried, 0.0
             return self.current
 
+    def _load(self, path: Path) -> ServedModel:
+        interpreter = Interpreter.load(path)
+        interpreter.parse("hello")  # refuses an encoder alone, and opens the session
+        check_probes(interpreter)
+        fingerprint = str(interpreter.manifest["checksum"])[:16]
+        return ServedModel(interpreter, path, fingerprint, time.time())
+
     def has_news(self) -> bool:
-        """Whether the files differ from those `load` last tried, and rested since the last look."""
+        """Whether the files differ from those `load` last served or found no model in, and rested since the
+        last look.
+        """
         state = self._state()
         rests = state == self._seen
         self._seen = state
-        return bool(state) and rests and state != self._tried
+        return bool(state) and rests and state != self._tried and time.monotonic() >= self._again
 
     def _state(self) -> FilesState:
         """What the file system says about the files `load` would read; empty where there are none."""
@@ -88,8 +103,8 @@ class ModelSource:
     def _newest(self) -> Path:
         if not self.path.is_dir() or (self.path / MANIFEST).exists():
             return self.path
-        archives = list(self.path.glob("*.tar.gz"))
-        if archives:
+        found = (path for path in self.path.glob("*.tar.gz") if not path.name.startswith("."))
+        if archives := [path for path in found if path.is_file()]:
             return max(archives, key=os.path.getmtime)
         raise BundleError(
             f"'{self.path}' holds neither a bundle nor a model archive. Expected {MANIFEST} or "

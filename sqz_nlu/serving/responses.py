@@ -74,7 +74,7 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     """Answers what the router refuses: an unknown path or method."""
     assert isinstance(error, HTTPException)
     reason = HTTPStatus(error.status_code).phrase.replace(" ", "")
-    message = f"{request.method} {request.url.path}: {error.detail}."
+    message = f"{request.method} {request.scope['path']}: {error.detail}."
     return await on_request_error(
         request, RequestError(error.status_code, reason, message, headers=error.headers)
     )

@@ -21,7 +21,7 @@ from sqz_nlu.serving.settings import ServerSettings
 _BACKLOG = 2048
 # How long connections that clients keep open are still served after SIGTERM, then how long answers may take.
 _DRAIN_SECONDS = 1.0
-_STOP_SECONDS = 30
+_STOP_SECONDS = 20  # Kubernetes kills after 30
 
 
 def serve(source: ModelSource, settings: ServerSettings, host: str, port: int) -> None:
@@ -38,6 +38,7 @@ def serve(source: ModelSource, settings: ServerSettings, host: str, port: int) -
         BundleError: there is no usable model at the start.
         KeyboardInterrupt: after a graceful end by SIGINT.
     """
+    _allow_connections()
     listener = _listen(host, port)
     server = _Server(create_app(source, settings), source)
     with listener, _sigterm_ends_well():
@@ -85,6 +86,15 @@ class _Server(uvicorn.Server):
             waited += 0.05
         await super().shutdown(sockets)
         log_event(logging.INFO, "stopped")
+
+
+def _allow_connections() -> None:
+    """As many descriptors as this process may have: each connection is one."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # not on Windows
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:

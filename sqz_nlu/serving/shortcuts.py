@@ -41,13 +41,14 @@ def _confidence(given: str | None) -> float:
 
 def _entities(given: str | None) -> dict[str, Any]:
     try:
-        entities = json.loads(given or "{}", parse_constant=_finite, parse_float=_finite)
+        entities = json.loads(given or "{}", parse_constant=finite, parse_float=finite)
     except (ValueError, RecursionError):
         return {}
     return entities if isinstance(entities, dict) else {}
 
 
-def _finite(number: str) -> float:
+def finite(number: str) -> float:
+    """A number of JSON's text; raises ``ValueError`` for one that JSON cannot say as a 64-bit number."""
     value = float(number)
     if not math.isfinite(value):
         raise ValueError(f"{number} cannot be said in JSON")

@@ -81,7 +81,8 @@ async function onnxRuntime() {
 /** @param {string | URL} url @returns {Promise<URL>} */
 async function folderUrl(url) {
   const address = String(url).replace(/\/?$/, "/");
-  if (typeof document !== "undefined") return new URL(address, document.baseURI);
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href; // workers have no document
+  if (base) return new URL(address, base);
   if (/^[a-z][a-z+.-]+:\/\//i.test(address)) return new URL(address);
   const { pathToFileURL } = await import("node:url");
   return pathToFileURL(address);

@@ -5,7 +5,7 @@ import { BundleError } from "./errors.js";
 // Python's classes are Unicode's; JavaScript's \w, \d and \b know ASCII only. Where case does not
 // matter, three characters stay different: the mark U+0345 is the letter iota, Turkish U+0130 and U+0131 are no i.
 const WORD = "\\p{L}\\p{N}_";
-const BLANK = "\\s\\x1c-\\x1f\\x85";
+const BLANK = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 /** @type {Record<string, string>} */
 const IN_BRACKETS = { d: "\\p{Nd}", D: "\\P{Nd}", w: WORD, s: BLANK, W: `[^${WORD}]`, S: `[^${BLANK}]` };
 /** @type {Record<string, string>} */
@@ -24,8 +24,9 @@ const IN_TEXT = {
 // The same in both languages behind a backslash; other letters are an error.
 const SAME = /[nrtfv0-9xu]/;
 const NEEDS_ESCAPE = /[\^$\\.*+?()[\]{}|/-]/;
-// In this order: an escape, a named group, a reference to one, flags in front, an opening bracket, anything else.
-const PART = /\\([\s\S])|\(\?P<(\w+)>|\(\?P=(\w+)\)|^\(\?([imsu]+)\)|(\[\^?\]?)|([\s\S])/gu;
+// In this order: an escape, a named group, a reference to one, flags in front, a count without a least, an opening
+// bracket, anything else.
+const PART = /\\([\s\S])|\(\?P<(\w+)>|\(\?P=(\w+)\)|^\(\?([imsu]+)\)|(\{,(?=\d+\}))|(\[\^?\]?)|([\s\S])/gu;
 
 /**
  * @param {string} pattern in Python's syntax
@@ -49,15 +50,17 @@ function translate(pattern, caseSensitive) {
   let inside = false;
   let nested = false;
   let refers = false;
-  const source = pattern.replace(PART, (part, escaped, group, reference, inline, opened) => {
+  const source = pattern.replace(PART, (part, escaped, group, reference, inline, atMost, opened) => {
     if (escaped !== undefined) {
       nested ||= inside && /[WS]/.test(escaped);
       refers ||= !inside && /[1-9]/.test(escaped);
       return escape(escaped, inside);
     }
     if (inside) {
-      inside = part !== "]";
-      return inside ? Array.from(part, (one) => (NEEDS_ESCAPE.test(one) && one !== "-" ? `\\${one}` : one)).join("") : part;
+      inside = !part.endsWith("]"); // a part may be "[]": a bracket, and the one that closes
+      const characters = Array.from(inside ? part : part.slice(0, -1));
+      const written = characters.map((one) => (NEEDS_ESCAPE.test(one) && one !== "-" ? `\\${one}` : one));
+      return written.join("") + (inside ? "" : "]");
     }
     if (group) return `(?<${group}>`;
     if (reference) {
@@ -68,6 +71,7 @@ function translate(pattern, caseSensitive) {
       for (const flag of inline) flags.add(flag);
       return "";
     }
+    if (atMost) return "{0,";
     if (opened === undefined) return edge(part, flags) ?? part;
     inside = true;
     return opened.replace("]", "\\]");
@@ -83,6 +87,7 @@ function translate(pattern, caseSensitive) {
 /** Lines end at a newline and nowhere else; the end of the text is also before its last newline.
  * @param {string} part @param {Set<string>} flags */
 function edge(part, flags) {
+  if (part === "]") return "\\]"; // nothing to close
   if (part === ".") return flags.has("s") ? "[^]" : "[^\\n]";
   if (part === "^") return flags.has("m") ? "(?<![^\\n])" : "(?<![^])";
   if (part === "$") return flags.has("m") ? "(?![^\\n])" : "(?=\\n?(?![^]))";

@@ -66,8 +66,10 @@ export class Tokenizer {
     /** @type {Token[]} */
     const tokens = [];
     let position = 0;
+    let start = 0;
     for (const found of this.added ? text.matchAll(this.added.pattern) : []) {
-      const start = starts.indexOf(found.index);
+      if (tokens.length >= this.room) return tokens;
+      while (starts[start] < found.index) start += 1;
       const end = start + Array.from(found[0]).length;
       this.#words(points, position, start, tokens);
       tokens.push({ id: this.added?.ids.get(found[0]) ?? this.unknown, start, end, word: tokens.length });

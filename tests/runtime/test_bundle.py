@@ -87,6 +87,13 @@ def test_a_link_is_refused(copy: Path) -> None:
     refuses(copy, MODEL)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_pipe_is_refused_and_not_waited_for(copy: Path) -> None:
+    (copy / MODEL).unlink()
+    os.mkfifo(copy / MODEL)
+    refuses(copy, "regular file")
+
+
 def test_missing_folder_and_file_in_its_place(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="missing"):
         Interpreter.load(tmp_path / "nowhere")

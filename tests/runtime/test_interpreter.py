@@ -121,6 +121,22 @@ def test_a_batch_answers_as_single_texts_do(interpreter: Interpreter, tiny_examp
     assert interpreter.parse_batch([]) == []
 
 
+class Column(list):
+    """A column of a table whose rows have other numbers, as pandas' has after sorting."""
+
+    def __getitem__(self, key):
+        raise KeyError(key)
+
+
+def test_texts_are_taken_by_their_place(interpreter: Interpreter) -> None:
+    texts = ["hello", "fly to paris", "hi"]
+    right = interpreter.parse_batch(texts)
+    for some in (Column(texts), iter(texts), tuple(texts)):
+        assert interpreter.parse_batch(some) == right
+    np.testing.assert_array_equal(interpreter.embed(Column(texts)), interpreter.embed(texts))
+    assert len(interpreter.token_states(iter(texts))) == 3
+
+
 def test_sixteen_threads_equal_the_serial_run(interpreter: Interpreter, tiny_examples) -> None:
     texts = [example.text for example in tiny_examples]
     serial = [interpreter.parse(text) for text in texts]

@@ -18,8 +18,8 @@ from golden_set import CONFIDENCE_IN_BATCHES, assert_golden, golden_parses
 from sqz_nlu.cli import main
 from sqz_nlu.cli.annotate import describe
 from sqz_nlu.errors import AnnotateError, BundleError
-from sqz_nlu.serving.annotate.part import understand
-from sqz_nlu.serving.annotate.plan import Shard, cut
+from sqz_nlu.serving.annotate.part import DONE, understand
+from sqz_nlu.serving.annotate.plan import MANIFEST, Shard, cut
 from sqz_nlu.serving.annotate.rows import ERROR, INTENT, Unreadable
 from sqz_nlu.serving.annotate.run import Progress, annotate
 
@@ -112,6 +112,7 @@ BROKEN = [
     (b'{"id": 2}', "the row has no 'text'"),
     (b'{"text": null}', "'text' is None; expected a string"),
     (b'{"text": ["hello"]}', "'text' is ['hello']; expected a string"),
+    (b'{"text": "hello", "id": 1E400}', "the line is not JSON: 1E400 cannot be said in JSON"),
     (b'{"text": "hello", "sqz_error": "x"}', "the row already has sqz_error"),
 ]
 
@@ -273,6 +274,27 @@ def test_what_cannot_work_is_said_before_anything_is_written(tiny_bundle, tmp_pa
     assert "holds 'precious.txt'" in refused(file_format="text")
     assert "is not the folder of an earlier run" in refused(to=output / "precious.txt", file_format="text")
     assert [path.name for path in output.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize("content", ["[]", "5", "{}", "", '{"half'])
+def test_an_output_of_another_kind_is_refused(content, tiny_bundle, tmp_path):
+    write_rows(tmp_path / "in.jsonl", 3)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / MANIFEST).write_text(content)
+    with pytest.raises(AnnotateError, match="is not the folder of an earlier run"):
+        annotate(tmp_path / "in.jsonl", tmp_path / "out", tiny_bundle, workers=1)
+
+
+@pytest.mark.parametrize("torn", ["", "[]", '{"name": "part'])
+def test_a_part_whose_record_is_torn_is_done_again(torn, tiny_bundle, tmp_path):
+    write_rows(tmp_path / "in.jsonl", 3)
+    annotate(tmp_path / "in.jsonl", tmp_path / "out", tiny_bundle, workers=1)
+    rows = read_rows(tmp_path / "out")
+    (record,) = (tmp_path / "out" / DONE).iterdir()
+    record.write_text(torn)
+    annotate(tmp_path / "in.jsonl", tmp_path / "out", tiny_bundle, workers=1)
+    assert read_rows(tmp_path / "out") == rows
+    assert json.loads(record.read_text())["rows"] == 3
 
 
 def test_what_was_annotated_before_is_refused(tmp_path):

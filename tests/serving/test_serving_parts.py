@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from golden_set import BUNDLE as GOLDEN_BUNDLE
@@ -18,6 +20,7 @@ from served import copy, short_ranking
 
 from sqz_nlu.cli import build_parser
 from sqz_nlu.errors import BundleError, OptionError
+from sqz_nlu.runtime.interpreter import Interpreter
 from sqz_nlu.serving.app import create_app
 from sqz_nlu.serving.model import ModelSource, ServedModel
 from sqz_nlu.serving.responses import encode_json
@@ -210,6 +213,42 @@ def test_of_a_folder_of_archives_the_newest_is_served(tiny_bundle, tmp_path):
     os.utime(tmp_path / "old.tar.gz", (1e9 + 1, 1e9 + 1))
     assert [source.has_news(), source.has_news()] == [False, True]
     assert source.load().path.name == "old.tar.gz"
+
+
+def test_what_only_looks_like_an_archive_is_passed_over(tiny_bundle, tmp_path):
+    import tarfile
+
+    with tarfile.open(tmp_path / "1.tar.gz", "w:gz") as file:
+        file.add(tiny_bundle, "components/train_sqz_nlu.SqueezeBertClassifier1/bundle")
+    (tmp_path / "latest.tar.gz").symlink_to("nowhere")
+    (tmp_path / "._1.tar.gz").write_bytes(b"macOS's")
+    (tmp_path / "folder.tar.gz").mkdir()
+    assert ModelSource(tmp_path).load().path.name == "1.tar.gz"
+
+
+@pytest.mark.parametrize("passing", [MemoryError("full"), OSError(24, "Too many open files")])
+def test_a_failure_that_may_pass_is_tried_again(passing, tiny_bundle, monkeypatch):
+    source = ModelSource(tiny_bundle)
+    with monkeypatch.context() as failing:
+        target = "Interpreter.load" if isinstance(passing, MemoryError) else "Path.read_bytes"
+        owner, name = target.split(".")
+        failing.setattr({"Interpreter": Interpreter, "Path": Path}[owner], name, Mock(side_effect=passing))
+        with pytest.raises((MemoryError, BundleError)):
+            source.load()
+    assert [source.has_news(), source.has_news()] == [False, False]  # not at once
+    source._again = 0.0
+    assert source.has_news()
+    source.load()
+    assert not source.has_news()
+
+
+async def test_a_malformed_host_changes_no_answer(slow):
+    app = create_app(slow)
+
+    async def from_nowhere(scope, receive, send):
+        await app({**scope, "headers": [(b"host", b"[")]}, receive, send)
+
+    assert (await ask(from_nowhere, "/nope"))[0] == 404
 
 
 @pytest.mark.parametrize(

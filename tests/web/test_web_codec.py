@@ -142,6 +142,7 @@ def some_patterns(labels: LabelSpace, number: int) -> PatternWeights:
             RegexFeature("edge", r"\A\S+|\$\s*\d+|[\]\[,.-]\Z"),
             RegexFeature("line", r"(?m)^\w+$|\w\-\w"),
             RegexFeature("end", r"^.{1,9}$|o.$"),
+            RegexFeature("bracket", r"[<[]\w+[]>)]|\[\w{,3}]|[[]\S{1,4}\s"),
         ),
         case_sensitive=number % 2 == 1,
         word_boundaries=number != 2,

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from sqz_nlu.serving.annotate.rows import ANSWER, CHUNK, Chunk, Text, Unreadable, check_columns, text_of
+from sqz_nlu.serving.shortcuts import finite
 
 _LINE = "sqz_line"
 _HEAD = 100
@@ -67,7 +68,7 @@ class Lines:
         if self._plain:
             return {self._column: text}, text
         try:
-            row = json.loads(text)
+            row = json.loads(text, parse_constant=finite, parse_float=finite)
         except (ValueError, RecursionError) as error:
             return self._unread(text, f"the line is not JSON: {error}")
         if not isinstance(row, dict):

@@ -60,7 +60,7 @@ def find_done(output: Place, part: Part) -> Done | None:
     try:
         with output.open(f"{DONE}/{part.name}.json") as file:
             return Done(**json.load(file))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError):  # torn by a crash of the machine: done again
         return None
 
 

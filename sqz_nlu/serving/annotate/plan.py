@@ -192,6 +192,8 @@ def settle(place: Place, job: Job, model: str, shards: Sequence[Shard], parts: S
     try:
         with place.open(MANIFEST) as file:
             begun = json.load(file)
+        if not isinstance(begun, dict) or not begun:
+            raise ValueError(f"its {MANIFEST} holds {str(begun)[:50]}")
     except FileNotFoundError:
         if present := next(iter(place.sizes()), None):
             raise AnnotateError(

@@ -49,13 +49,15 @@ def check_columns(where: str, columns: Sequence[str], text_column: str) -> None:
     """Refuses a shard that cannot be annotated.
 
     Raises:
-        AnnotateError: there is no text column, or there are columns where the answers go.
+        AnnotateError: there is no text column or several, or there are columns where the answers go.
     """
     if text_column not in columns:
         raise AnnotateError(
             f"'{where}' has no column '{text_column}'; it has {', '.join(columns) or 'none'}."
             f"{did_you_mean(text_column, columns)} Name the column of the texts with --text-column."
         )
+    if columns.count(text_column) > 1:
+        raise AnnotateError(f"'{where}' has several columns '{text_column}'. Rename all but one of them.")
     if taken := [name for name in ANSWER if name in columns]:
         raise AnnotateError(
             f"'{where}' already has {', '.join(taken)}: the answers go there. Rename them first."
