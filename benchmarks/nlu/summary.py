@@ -62,13 +62,19 @@ def was_busy(record: Record) -> bool:
 
 
 class Summary:
-    """Groups by place and pipeline, with the reference cells of their runs."""
+    """Groups by place and pipeline, with the reference cells of their runs.
+
+    Where a place's data have changed, only what was measured on the newest of them counts.
+    """
 
     def __init__(self, records: Iterable[Record], references: Mapping[str, Record]) -> None:
+        known = sorted((r for r in records if r["pipeline"] in PIPELINES), key=lambda r: str(r["run"]))
+        newest = {(r["dataset"], r["part"]): r["key"].get("data") for r in known}
         gathered: dict[tuple[Place, str], list[Record]] = defaultdict(list)
-        for record in records:
-            if record["pipeline"] in PIPELINES:
-                gathered[(record["dataset"], record["part"]), record["pipeline"]].append(record)
+        for record in known:
+            place = record["dataset"], record["part"]
+            if record["key"].get("data") == newest[place]:
+                gathered[place, record["pipeline"]].append(record)
         self._groups = {key: Group(tuple(found)) for key, found in gathered.items()}
         self.references = references
 

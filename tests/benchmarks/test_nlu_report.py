@@ -209,6 +209,18 @@ def test_the_page_marks_times_beside_other_work() -> None:
     assert "| ~10 |" in page(summary(record("ours-int8", threads=pinned)))
 
 
+def test_only_the_newest_data_of_a_place_count() -> None:
+    old, new = {"data": "old"}, {"data": "new"}
+    made = summary(
+        record("diet", key=new, run="r2"),
+        record("ours-int8", key=old, run="r1", intent_accuracy=0.5),
+        record("ours-int8", "atis/full", key=old, run="r1"),
+    )
+    assert made.group(("hwu64", "full"), "ours-int8") is None
+    assert made.group(("hwu64", "full"), "diet") is not None
+    assert made.group(("atis", "full"), "ours-int8") is not None
+
+
 def test_the_page_says_where_int8_was_refused() -> None:
     assert "float kept" not in page(summary(record("ours-int8")))
     made = page(summary(record("ours-int8", precision="float32"), record("ours-float", precision="float32")))
