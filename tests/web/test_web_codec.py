@@ -152,6 +152,7 @@ def some_patterns(labels: LabelSpace, number: int) -> PatternWeights:
     return PatternWeights(patterns, *(rng.normal(size=shape).round(4).astype(np.float32) for shape in shapes))
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")  # Python's own, of "[[]"
 @pytest.mark.parametrize("number", range(len(LABELS)))
 @pytest.mark.parametrize("patterned", [False, True])
 def test_the_decoder(number: int, patterned: bool) -> None:
