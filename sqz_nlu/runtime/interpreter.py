@@ -172,7 +172,8 @@ class Interpreter:
             BundleError: the bundle holds an encoder only.
             TypeError: ``text`` is not a string.
         """
-        self._check((text,))
+        _check_texts((text,))
+        self._check_parses()
         encoded = self._text.encode(text)
         if not encoded.words:
             return self._nothing(text)
@@ -190,7 +191,7 @@ class Interpreter:
             TypeError: a text is not a string.
         """
         texts = _listed(texts)
-        self._check(texts)
+        self._check_parses()
         return self._in_batches(texts, self._parse_equal)
 
     def has_words(self, text: str) -> bool:
@@ -212,7 +213,6 @@ class Interpreter:
             TypeError: a text is not a string, or ``texts`` is a single string.
         """
         texts = _listed(texts)
-        _check_texts(texts)
         if not texts:
             return np.zeros((0, int(self.manifest["hidden_size"])), np.float32)
         vectors: list[npt.NDArray[np.float32]] = self._in_batches(texts, self._embed_equal)
@@ -233,15 +233,13 @@ class Interpreter:
             TypeError: a text is not a string, or ``texts`` is a single string.
         """
         texts = _listed(texts)
-        _check_texts(texts)
         if self._states is None:
             raise BundleError(f"The bundle '{self.path}' does not say what its encoder is: no token states.")
         self._session.expose(self._states)
         self._session_of_batch.expose(self._states)
         return self._in_batches(texts, self._states_equal)
 
-    def _check(self, texts: Sequence[str]) -> None:
-        _check_texts(texts)
+    def _check_parses(self) -> None:
         if not self._outputs:
             raise BundleError(
                 f"The bundle '{self.path}' holds an encoder without intents and entities: it can "
@@ -334,10 +332,12 @@ def _ids(encoded: Sequence[EncodedText]) -> npt.NDArray[np.int32]:
 
 
 def _listed(texts: Iterable[str]) -> list[str]:
-    """The texts by place: a column of a table may have other indices."""
+    """The texts, checked, by place: a column of a table may have other indices."""
     if isinstance(texts, str):
         raise TypeError("Expected a list of texts, got a single string; put it in a list.")
-    return list(texts)
+    listed = list(texts)
+    _check_texts(listed)
+    return listed
 
 
 def _check_texts(texts: Sequence[str]) -> None:
