@@ -25,24 +25,24 @@ _POSITIONS = "embeddings.position_embeddings.weight"
 _TOKEN_TYPES = "embeddings.token_type_embeddings.weight"
 
 
-def read_graph_weights(path: Path, config: SqueezeBertConfig) -> dict[str, Array]:
+def read_graph_weights(model: bytes, config: SqueezeBertConfig, where: Path) -> dict[str, Array]:
     """The encoder's parameters under their names in ``transformers``.
 
     Args:
-        path: ``model.onnx`` of a bundle.
+        model: the bytes of a bundle's ``model.onnx``.
         config: the encoder's geometry.
+        where: named in errors.
 
     Raises:
         EncoderError: the graph was not written by this package's lowering.
     """
-    initializers = {
-        tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(str(path)).graph.initializer
-    }
+    graph = onnx.load_model_from_string(model).graph
+    initializers = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     try:
         return _collect(initializers, config)
     except KeyError as error:
         raise EncoderError(
-            f"{path} has no tensor {error}: it is not the graph of a sqz-nlu bundle with the "
+            f"{where} has no tensor {error}: it is not the graph of a sqz-nlu bundle with the "
             "geometry of its config.json."
         ) from error
 

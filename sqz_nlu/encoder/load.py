@@ -29,13 +29,12 @@ def load_encoder(source: EncoderSource) -> SqueezeBertEncoder:
         EncoderError: the configuration or the weights cannot be used.
         BundleError: they are a bundle's, and it is damaged.
     """
-    if source.weights.name == MODEL:
-        read_bundle(source.folder)
+    bundle = read_bundle(source.folder) if source.weights.name == MODEL else None
     config = SqueezeBertConfig.from_dict(source.read_config())
     with torch.random.fork_rng([]):  # drawn weights are replaced at once; what others draw must not change
         encoder = SqueezeBertEncoder(config)
-    if source.weights.name == MODEL:
-        arrays = read_graph_weights(source.weights, config)
+    if bundle:
+        arrays = read_graph_weights(bundle.model, config, source.weights)
         state = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}
     else:
         state = read_weights(source.weights)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sqz_nlu.runtime.bundle import Bundle
+from sqz_nlu.runtime.forks import forget_after_fork
 from sqz_nlu.runtime.interpreter import Interpreter
 
 
@@ -38,8 +39,20 @@ class SharedEncoder:
         return last[1]
 
 
-_lock = threading.Lock()
-_shared: WeakValueDictionary[tuple[str, int], SharedEncoder] = WeakValueDictionary()
+class _Shared:
+    """The encoders that are held by someone, by fingerprint and threads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.encoders: WeakValueDictionary[tuple[str, int], SharedEncoder] = WeakValueDictionary()
+        forget_after_fork(self)
+
+    def forget(self) -> None:
+        """The lock may be held by a thread that a forked process does not have."""
+        self.lock = threading.Lock()
+
+
+_shared = _Shared()
 
 
 def shared_encoder(bundle: Bundle, threads: int = 1) -> SharedEncoder:
@@ -50,8 +63,8 @@ def shared_encoder(bundle: Bundle, threads: int = 1) -> SharedEncoder:
         threads: threads for one text.
     """
     key = (bundle.fingerprint, threads)
-    with _lock:
-        encoder = _shared.get(key)
+    with _shared.lock:
+        encoder = _shared.encoders.get(key)
         if encoder is None:
-            encoder = _shared[key] = SharedEncoder(Interpreter(bundle, threads))
+            encoder = _shared.encoders[key] = SharedEncoder(Interpreter(bundle, threads))
         return encoder

@@ -37,6 +37,9 @@ def server(cluster, tiny_bundle, tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     config["http_options"] = {"host": "127.0.0.1", "port": port}
+    # The nodes are processes of this machine: two proxies would share the port, and one that leaves resets
+    # connections that the kernel gave to it.
+    config["proxy_location"] = "HeadOnly"
     config["applications"][0]["args"]["model"] = str(tiny_bundle)
     folder = tmp_path_factory.mktemp("serve")
     (folder / "serve.yaml").write_text(yaml.safe_dump(config), "utf-8")

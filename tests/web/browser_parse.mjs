@@ -24,7 +24,23 @@ try {
   }));
   await page.keyboard.press("Escape");
   const cleared = await page.inputValue("#text");
-  process.stdout.write(JSON.stringify({ results: JSON.parse(results), shown, cleared, outside, errors }));
+  const before = [...errors];
+  await page.evaluate(async () => {
+    const { Interpreter } = await import("sqz-nlu");
+    const { parse } = Interpreter.prototype;
+    Interpreter.prototype.parse = async function () {
+      Interpreter.prototype.parse = parse;
+      throw new Error("out of luck");
+    };
+  });
+  const state = () => page.evaluate(() => [document.querySelector("#state")?.textContent, document.querySelector("#no-entities")?.textContent]);
+  await page.keyboard.type("x");
+  await page.waitForFunction(() => /** @type {any} */ (document.querySelector("#state"))?.dataset.failed !== undefined);
+  const failed = await state();
+  await page.keyboard.type("y");
+  await page.waitForFunction(() => document.querySelector("#json")?.textContent?.includes('"xy"'));
+  const after = await state();
+  process.stdout.write(JSON.stringify({ results: JSON.parse(results), shown, cleared, outside, errors: before, failed, after }));
 } finally {
   await browser.close();
 }

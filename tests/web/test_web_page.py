@@ -110,6 +110,8 @@ def test_chromium_understands_as_python_does(
     assert values == ["paris", "new york"]
     assert shown == {"intent": right.intent.name, "marks": values, "cards": values}
     assert [found["cleared"], found["outside"], found["errors"]] == ["", [], []]
+    assert found["failed"] == ["This text failed", "out of luck"]
+    assert found["after"] == ["Ready, in this tab", "None in this text."]
 
 
 def test_node_and_chromium_give_the_golden_parses(exported: Path, tmp_path: Path) -> None:
