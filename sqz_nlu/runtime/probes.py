@@ -23,7 +23,7 @@ def check_probes(interpreter: Interpreter) -> int:
     try:
         for probe in probes:
             answer = interpreter.parse(probe["text"]).to_dict()
-            if not _same(probe, answer):
+            if not same_answer(probe, answer):
                 raise BundleError(
                     f"'{interpreter.path}' is intact, but on this machine it answers {json.dumps(answer)} "
                     f"where {json.dumps(probe)} was recorded when it was made. Do not use it here: install "
@@ -38,7 +38,7 @@ def check_probes(interpreter: Interpreter) -> int:
     return len(probes)
 
 
-def _same(recorded: dict[str, Any], answer: dict[str, Any]) -> bool:
+def same_answer(recorded: dict[str, Any], answer: dict[str, Any]) -> bool:
     """Whether two parses agree but for values that synonyms change and small differences of CPUs."""
 
     def spans(parse: dict[str, Any]) -> list[tuple[Any, ...]]:
