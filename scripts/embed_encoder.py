@@ -1,6 +1,7 @@
 """Puts a squeezed encoder into the package, with a card made from the records of its making.
 
 python scripts/embed_encoder.py FOLDER     # what `sqz-nlu squeeze --out FOLDER` wrote
+python scripts/embed_encoder.py embedded   # the one in the package, where the way to 8 bits has changed
 make encoder-card DATA=DIR                 # measures what is now in the package, and adds the figures
 """
 
@@ -18,7 +19,7 @@ from encoder_card import knowledge
 
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.export.encoder import export_encoder
-from sqz_nlu.runtime.bundle import CARD, EMBEDDED_FOLDER, describe, read_bundle, write_bundle
+from sqz_nlu.runtime.bundle import CARD, EMBEDDED, EMBEDDED_FOLDER, describe, read_bundle, write_bundle
 from sqz_nlu.squeeze.card import course, geometry, making, text_table
 
 FIGURES = Path(__file__).parent.parent / "benchmarks" / "results" / "encoder-card.json"
@@ -103,17 +104,36 @@ def card(
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Exports the encoder and writes its card."""
-    folder = Path(sys.argv[1])
+def embed(folder: Path) -> None:
+    """Exports an encoder and writes its card."""
     record = json.loads((folder / "squeeze.json").read_text("utf-8"))
-    export_encoder(find_encoder(folder), EMBEDDED_FOLDER, "embedded", language="en")
+    export_encoder(find_encoder(folder), EMBEDDED_FOLDER, EMBEDDED, language="en")
     bundle = read_bundle(EMBEDDED_FOLDER)
     figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.is_file() else {}
-    if figures.get("fingerprint") != find_encoder("embedded").fingerprint():
+    if figures.get("fingerprint") != find_encoder(EMBEDDED).fingerprint():
         figures = None  # of other weights
     text = card(record, bundle.config["encoder"], len(bundle.model), figures)
     write_bundle(EMBEDDED_FOLDER, {**bundle.contents, CARD: text.encode()}, describe(bundle.manifest))
+
+
+def embed_again() -> None:
+    """Exports the encoder in the package once more; where it comes from, and its card, stay as they are."""
+    before = read_bundle(EMBEDDED_FOLDER)
+    export_encoder(find_encoder(EMBEDDED), EMBEDDED_FOLDER, EMBEDDED, language="en")
+    bundle = read_bundle(EMBEDDED_FOLDER)
+    contents = {**bundle.contents, CARD: before.contents[CARD]}
+    write_bundle(
+        EMBEDDED_FOLDER, contents, {**describe(bundle.manifest), "encoder": before.manifest["encoder"]}
+    )
+
+
+def main() -> None:
+    """Embeds what was asked for."""
+    given = sys.argv[1]
+    if given == EMBEDDED:
+        embed_again()
+    else:
+        embed(Path(given))
     print(EMBEDDED_FOLDER)
 
 
