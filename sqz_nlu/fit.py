@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqz_nlu.encoder import vocabulary
-from sqz_nlu.encoder.centring import centred_parameters
-from sqz_nlu.encoder.load import load_encoder, load_tokenizer
+from sqz_nlu.encoder.centring import centred
+from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
 from sqz_nlu.encoder.source import EncoderSource, find_encoder
 from sqz_nlu.errors import DataError
 from sqz_nlu.events import EventLog
@@ -117,7 +117,7 @@ def fit(
         training = train(network, rows, options, events, earlier, names)
         model = TrainedModel(
             encoder.config,
-            centred_parameters(encoder, tokenizer),
+            numpy_parameters(centred(encoder, tokenizer)),
             tokenizer_file,
             _decoding(labels, options, limit, training.temperature, _pattern_weights(network, stored)),
             _intent_head(network) if labels.intents else None,

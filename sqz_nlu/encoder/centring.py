@@ -2,62 +2,55 @@
 
 In the residual stream of BERTs a few channels lie far from zero, whatever the text (Kovaleva et al., 2021,
 "BERT Busters", https://arxiv.org/abs/2105.06990). The int8 graph rounds all channels that a product reads by
-one scale, so the offset of these few widens the steps of all others. But what a LayerNorm gives, others add a
-bias to: the projections that read it, and the projection whose output is added to it. So its own bias can
+one scale, so the offset of these few widens the steps of all others. But to what a LayerNorm gives, others
+add a bias: the projections that read it, and the projection whose output is added to it. So its own bias can
 have any offset taken away that theirs are given.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
-from sqz_nlu.encoder.load import numpy_parameters
-from sqz_nlu.encoder.model import Layer, SqueezeBertEncoder
+from sqz_nlu.encoder.model import GroupedLinear, Layer, SqueezeBertEncoder
 from sqz_nlu.encoder.packing import Packing
 
 _TEXTS = 256
 _PIECES = 10  # in each, beside the special tokens
 
-Parameters = dict[str, npt.NDArray[np.float32]]
-
 
 @torch.no_grad()
-def centred_parameters(encoder: SqueezeBertEncoder, tokenizer: Tokenizer) -> Parameters:
-    """Parameters of the same encoder, whose channels have zero in the middle of their range in a text.
+def centred(encoder: SqueezeBertEncoder, tokenizer: Tokenizer) -> SqueezeBertEncoder:
+    """The same function, with channels whose ranges in a text have zero in the middle.
 
-    Ranges are measured on texts of random word pieces: the offsets are much the same for all texts. Only
-    biases differ from the encoder's own.
+    Ranges are measured on texts of random word pieces: the offsets are much the same for all texts.
 
     Args:
         encoder: stays as it is.
         tokenizer: the encoder's.
 
     Returns:
-        All parameters under their names in ``transformers``.
+        An encoder with other biases. Matrices are the given encoder's own, not copies.
     """
-    parameters = numpy_parameters(encoder)
-    training = encoder.training
-    encoder.eval()
-    ids = _random_texts(encoder, tokenizer)
+    matrices = {id(value): value for value in encoder.parameters() if value.dim() > 1}
+    result: SqueezeBertEncoder = copy.deepcopy(encoder, matrices).eval()
+    ids = _random_texts(result, tokenizer)
     packing = Packing(torch.ones_like(ids), padding=True)
-    states, norm = encoder.embeddings(ids), "embeddings.LayerNorm"
-    for number, module in enumerate(encoder.encoder.layers):
-        layer, name = cast(Layer, module), f"encoder.layers.{number}"
-        readers = [f"{name}.attention.{kind}" for kind in ("query", "key", "value")]
-        _centre(parameters, states, norm, readers, f"{name}.post_attention.conv1d")
+    states = result.embeddings(ids)
+    for module, norm in zip(result.encoder.layers, norms_of_inputs(result), strict=True):
+        layer = cast(Layer, module)
+        states = states - _centre(states, norm, *uses_of_input(layer))
         attended = layer.post_attention(layer.attention(states, packing), states)
-        norm = f"{name}.post_attention.layernorm"
-        _centre(parameters, attended, norm, [f"{name}.intermediate.conv1d"], f"{name}.output.conv1d")
-        states, norm = layer.output(layer.intermediate(attended), attended), f"{name}.output.layernorm"
-    encoder.train(training)
-    return parameters
+        between = layer.post_attention.layernorm
+        attended = attended - _centre(attended, between, [layer.intermediate.conv1d], layer.output.conv1d)
+        states = layer.output(layer.intermediate(attended), attended)
+    return result
 
 
 def _random_texts(encoder: SqueezeBertEncoder, tokenizer: Tokenizer) -> Tensor:
@@ -65,31 +58,47 @@ def _random_texts(encoder: SqueezeBertEncoder, tokenizer: Tokenizer) -> Tensor:
     special = tokenizer.encode("").ids
     count = min(_PIECES, encoder.config.max_position_embeddings - len(special))
     pieces = np.random.default_rng(0).integers(encoder.config.vocab_size, size=(_TEXTS, count))
-    first, last = (np.tile(part, (_TEXTS, 1)) for part in (special[:1], special[1:]))
-    ids = np.concatenate([first, pieces, last], axis=1)
-    return torch.from_numpy(ids.astype(np.int64)).to(encoder.embeddings.word_embeddings.weight.device)
+    first, last = (np.tile(np.array(part, np.int64), (_TEXTS, 1)) for part in (special[:1], special[1:]))
+    ids = torch.from_numpy(np.concatenate([first, pieces, last], axis=1))
+    return ids.to(encoder.embeddings.word_embeddings.weight.device)
 
 
-def _centre(parameters: Parameters, states: Tensor, norm: str, readers: Sequence[str], adds: str) -> None:
-    """Takes the middle of the states' ranges from the bias of the LayerNorm that gives them.
+def _centre(
+    states: Tensor, norm: nn.LayerNorm, readers: Sequence[GroupedLinear], adds: GroupedLinear
+) -> Tensor:
+    """Moves, and returns, the middle of the ranges of ``[texts, tokens, hidden]``; see `move_offset`."""
+    middle = ((states.amax(1) + states.amin(1)) / 2).mean(0)
+    move_offset(middle, norm, readers, adds)
+    return middle
+
+
+def norms_of_inputs(encoder: SqueezeBertEncoder) -> list[nn.LayerNorm]:
+    """For each layer the LayerNorm that it reads."""
+    layers = [cast(Layer, layer) for layer in encoder.encoder.layers]
+    return [encoder.embeddings.LayerNorm, *(layer.output.layernorm for layer in layers[:-1])]
+
+
+def uses_of_input(layer: Layer) -> tuple[list[GroupedLinear], GroupedLinear]:
+    """The projections that read a layer's input, and the one whose output is added to it."""
+    attention = layer.attention
+    return [attention.query, attention.key, attention.value], layer.post_attention.conv1d
+
+
+@torch.no_grad()
+def move_offset(
+    offset: Tensor, norm: nn.LayerNorm, readers: Sequence[GroupedLinear], adds: GroupedLinear
+) -> None:
+    """Takes an offset from what a LayerNorm gives, and makes up for it where that is used.
 
     Args:
-        parameters: biases in it are replaced.
-        states: what the LayerNorm gives, ``[texts, tokens, hidden]``.
-        norm: its name.
-        readers: names of the projections that read it.
-        adds: name of the projection whose output is added to it.
+        offset: ``[hidden]``.
+        norm: the LayerNorm; its bias is changed in place, as are those of the others.
+        readers: the projections that read it.
+        adds: the projection whose output is added to it.
     """
-    middle = ((states.amax(1) + states.amin(1)) / 2).mean(0).double().cpu().numpy()
-
-    def give(name: str, offset: npt.NDArray[np.float64]) -> None:
-        bias = parameters[f"{name}.bias"]
-        parameters[f"{name}.bias"] = (bias + offset).astype(np.float32)
-
-    give(norm, -middle)
-    give(adds, middle)
+    norm.bias.sub_(offset)
+    adds.bias.add_(offset)
     for reader in readers:
-        weight = parameters[f"{reader}.weight"][..., 0]
-        groups = len(middle) // weight.shape[1]
-        blocks = weight.reshape(groups, -1, weight.shape[1])
-        give(reader, (blocks @ middle.reshape(groups, -1, 1)).reshape(-1))
+        parts = zip(reader.group_weights(), offset.chunk(reader.groups), strict=True)
+        change = [weight.double() @ part.double() for weight, part in parts]
+        reader.bias.add_(torch.cat(change).to(reader.bias))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqz_nlu.encoder.centring import centred_parameters
-from sqz_nlu.encoder.load import load_encoder, load_tokenizer
+from sqz_nlu.encoder.centring import centred
+from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
 from sqz_nlu.encoder.source import EncoderSource
 from sqz_nlu.export.model import TrainedModel, export
 from sqz_nlu.runtime.interpreter import DecodingConfig
@@ -27,7 +27,7 @@ def export_encoder(source: EncoderSource, folder: Path, name: str, language: str
     encoder, tokenizer = load_encoder(source), load_tokenizer(source)
     model = TrainedModel(
         encoder.config,
-        centred_parameters(encoder, tokenizer),
+        numpy_parameters(centred(encoder, tokenizer)),
         tokenizer.to_str(),
         DecodingConfig(max_tokens=min(256, encoder.config.max_position_embeddings)),
     )

@@ -29,7 +29,7 @@ from sqz_nlu.squeeze.losses import BatchSize, Losses, distillation_losses, momen
 from sqz_nlu.squeeze.options import Groups, SqueezeOptions
 from sqz_nlu.squeeze.ordering import Order, find_order, identity_order, reorder
 from sqz_nlu.squeeze.regression import fit_layers
-from sqz_nlu.squeeze.student import continue_student
+from sqz_nlu.squeeze.student import continue_student, restore_offsets
 from sqz_nlu.squeeze.team import Team
 from sqz_nlu.squeeze.vocabulary import prune
 
@@ -101,8 +101,8 @@ class Distillation:
     def begin(self) -> None:
         """Gives the student its first weights: the teacher's, numbered and fitted for its groups.
 
-        A student to go on with has weights; only massive activations are spread. One process computes all
-        this for all.
+        A student to go on with has weights; only massive activations are spread, and centring is undone. One
+        process computes all this for all.
         """
         if self.team.first:
             self._begin()
@@ -115,6 +115,7 @@ class Distillation:
         spread_peaks = self.options.quantization_aware > 0
         if self.options.student is not None:
             reorder(self.teacher, self.order, self.kept)
+            restore_offsets(self.student, self.teacher, self.kept, self._sample()[:_ORDER_BATCHES])
             if spread_peaks:
                 layers = range(len(self.kept))
                 fit_layers(copy.deepcopy(self.student), self.student, layers, self._sample(), spread_peaks)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from sqz_nlu.encoder.centring import move_offset, norms_of_inputs, uses_of_input
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer
-from sqz_nlu.encoder.model import SqueezeBertEncoder
+from sqz_nlu.encoder.model import Layer, SqueezeBertEncoder
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import SqueezeError
-from sqz_nlu.squeeze.ordering import Int, Order, identity_order
+from sqz_nlu.squeeze.ordering import Batch, Int, Order, identity_order
 from sqz_nlu.squeeze.vocabulary import keep_pieces
 
 _WANTED = "Give --student what was squeezed from this teacher."
@@ -96,3 +100,34 @@ def match_channels(student: SqueezeBertEncoder, teacher: SqueezeBertEncoder) -> 
         return None
     found: Int = order.cpu().numpy()
     return found
+
+
+@torch.no_grad()
+def restore_offsets(
+    student: SqueezeBertEncoder, teacher: SqueezeBertEncoder, kept: Sequence[int], batches: Sequence[Batch]
+) -> None:
+    """Gives a student that was centred the offsets of its teacher's stream again; see `encoder.centring`.
+
+    Bundles are centred. Their states between layers would be far from the teacher's, though they compute much
+    the same. Another student, whose embeddings are normalised as its teacher's, stays as it is.
+
+    Args:
+        student: changed in place; it computes what it did.
+        teacher: numbered as the student.
+        kept: the teacher's layers that the student's follow.
+        batches: token ids and masks, ``[batch, tokens]`` each.
+    """
+    norms, teacher_norm = norms_of_inputs(student), teacher.embeddings.LayerNorm
+    if torch.allclose(norms[0].bias, teacher_norm.bias, atol=1e-5):
+        return
+    sums = [torch.zeros_like(norm.bias, dtype=torch.float64) for norm in norms]
+    tokens = 0
+    for ids, mask in batches:
+        real = mask.bool()
+        ours, theirs = student.hidden_states(ids, mask), teacher.hidden_states(ids, mask)
+        followed = [theirs[0], *(theirs[layer + 1] for layer in kept[:-1])]
+        for total, first, second in zip(sums, ours[:-1], followed, strict=True):
+            total += (first - second)[real].double().sum(0)
+        tokens += int(real.sum())
+    for module, norm, total in zip(student.encoder.layers, norms, sums, strict=True):
+        move_offset((total / tokens).to(norm.bias), norm, *uses_of_input(cast(Layer, module)))

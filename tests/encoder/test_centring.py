@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import SqueezeBertConfig
 
-from sqz_nlu.encoder.centring import centred_parameters
+from sqz_nlu.encoder.centring import centred
 from sqz_nlu.encoder.load import load_encoder, load_tokenizer, numpy_parameters
 from sqz_nlu.encoder.model import SqueezeBertEncoder
 from sqz_nlu.encoder.source import find_encoder
@@ -30,12 +30,6 @@ def off_centre(config: SqueezeBertConfig) -> SqueezeBertEncoder:
                 value[3] += 9.0
                 value[-2] -= 6.0
     return encoder
-
-
-def with_parameters(encoder: SqueezeBertEncoder, parameters: dict[str, np.ndarray]) -> SqueezeBertEncoder:
-    other = copy.deepcopy(encoder)
-    other.load_state_dict({name: torch.from_numpy(value) for name, value in parameters.items()})
-    return other
 
 
 def encoded(encoder: SqueezeBertEncoder, tokenizer: Tokenizer, text: str) -> torch.Tensor:
@@ -70,19 +64,20 @@ def test_the_encoder_computes_what_it_did(groups: tuple[int, int, int], tokenize
     )
     before = copy.deepcopy(encoder.state_dict())
     encoder.train()
-    centred = with_parameters(encoder, centred_parameters(encoder, tokenizer)).eval()
+    moved = centred(encoder, tokenizer)
+    assert not moved.training
     assert encoder.training
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     encoder.eval()
     for text in TEXTS:
-        assert torch.allclose(encoded(centred, tokenizer, text), encoded(encoder, tokenizer, text), atol=2e-5)
+        assert torch.allclose(encoded(moved, tokenizer, text), encoded(encoder, tokenizer, text), atol=2e-5)
     ids = torch.tensor([tokenizer.encode(TEXTS[0]).ids])
     mask = torch.ones_like(ids)
     with torch.no_grad():
-        streams = list(zip(encoder.hidden_states(ids, mask), centred.hidden_states(ids, mask), strict=True))
-    for stream, moved in streams[:-1]:  # those that layers read
+        streams = list(zip(encoder.hidden_states(ids, mask), moved.hidden_states(ids, mask), strict=True))
+    for stream, after in streams[:-1]:  # those that layers read
         assert float(stream.abs().max()) > 6.0
-        assert float(moved.abs().max()) < 0.7 * float(stream.abs().max())
+        assert float(after.abs().max()) < 0.7 * float(stream.abs().max())
 
 
 def test_eight_bits_lose_less(tokenizer: Tokenizer) -> None:
@@ -96,10 +91,10 @@ def test_eight_bits_lose_less(tokenizer: Tokenizer) -> None:
             intermediate_size=96,
         )
     )
-    centred = with_parameters(encoder, centred_parameters(encoder, tokenizer))
+    moved = centred(encoder, tokenizer)
     exact = [encoded(encoder, tokenizer, text) for text in TEXTS]
     lost = []
-    for each in (encoder, centred):
+    for each in (encoder, moved):
         each.set_rounding(True)
         rounded = [encoded(each, tokenizer, text) for text in TEXTS]
         lost.append(sum(float((a - b).square().mean()) for a, b in zip(rounded, exact, strict=True)))
@@ -109,6 +104,6 @@ def test_eight_bits_lose_less(tokenizer: Tokenizer) -> None:
 def test_the_embedded_encoder_is_centred_already() -> None:
     source = find_encoder("embedded")
     encoder, tokenizer = load_encoder(source).eval(), load_tokenizer(source)
-    parameters, own = centred_parameters(encoder, tokenizer), numpy_parameters(encoder)
-    changes = [np.abs(value - own[name]).max() for name, value in parameters.items()]
+    moved, own = numpy_parameters(centred(encoder, tokenizer)), numpy_parameters(encoder)
+    changes = [np.abs(value - own[name]).max() for name, value in moved.items()]
     assert 0 < max(changes) < 0.05

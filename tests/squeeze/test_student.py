@@ -11,7 +11,8 @@ import torch
 from squeezing import options
 from transformers import BertConfig, BertModel
 
-from sqz_nlu.encoder.load import load_encoder, load_tokenizer
+from sqz_nlu.encoder.centring import centred, move_offset, norms_of_inputs, uses_of_input
+from sqz_nlu.encoder.load import load_encoder, load_tokenizer, save_encoder
 from sqz_nlu.encoder.source import find_encoder
 from sqz_nlu.errors import EncoderError, SqueezeError
 from sqz_nlu.export.encoder import export_encoder
@@ -111,3 +112,26 @@ def test_what_cannot_be_a_student(teacher: Path, corpus: Path, first: Path, tmp_
     (stranger / "tokenizer.json").write_text(json.dumps(wordy))
     with pytest.raises(SqueezeError, match="1 word pieces that the teacher lacks, such as '##zzz'"):
         Distillation(again(teacher, corpus, tmp_path, stranger))
+
+
+def test_a_student_that_was_centred_gets_its_teachers_offsets_again(
+    teacher: Path, corpus: Path, first: Path, tmp_path: Path
+) -> None:
+    """Losses compare states between the layers, which centring moves."""
+    source = find_encoder(first)
+    encoder, tokenizer = load_encoder(source).eval(), load_tokenizer(source)
+    moved = centred(encoder, tokenizer)
+    for norm, layer in zip(norms_of_inputs(moved), moved.encoder.layers, strict=True):
+        move_offset(torch.linspace(-3.0, 3.0, 32), norm, *uses_of_input(layer))
+    save_encoder(moved, tokenizer, tmp_path / "moved")
+
+    run = Distillation(again(teacher, corpus, tmp_path, tmp_path / "moved", quantization_aware=0.0))
+    run.begin()
+    ids, mask = run._sample()[0]
+    with torch.no_grad():
+        *between, last = run.student.eval().hidden_states(ids, mask)
+        *before, expected = encoder.hidden_states(ids, mask)
+        *far, _ = moved.hidden_states(ids, mask)
+    assert torch.allclose(last, expected, atol=1e-4)
+    for restored, original, shifted in zip(between, before, far, strict=True):
+        assert (restored - original).abs().max() < 0.5 < 2.0 < (shifted - original).abs().max()
