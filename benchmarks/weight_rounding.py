@@ -6,7 +6,7 @@ alone. The cost is one minus the mean cosine of the pooled embeddings to the exa
 Accuracy is that of a linear intent head fitted to the training texts as each encoder gives them, before and
 after training or after it only.
 
-    python benchmarks/weight_rounding.py --data DIR [--cells banking77:5 hwu64:5]
+    python benchmarks/weight_rounding.py --data DIR [--cells banking77:5 hwu64:10 ...]
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from sqz_nlu.training.options import TrainingOptions
 from sqz_nlu.training.settling import sentences_of
 
 SEED = 7
+CELLS = [f"{name}:{shots}" for shots in (5, 10) for name in ("banking77", "clinc150", "hwu64")]
 CPU = torch.device("cpu")
 
 
@@ -96,7 +97,7 @@ def measure(data: Path, cell: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cells", nargs="+", default=["banking77:5", "hwu64:5"])
+    parser.add_argument("--cells", nargs="+", default=CELLS)
     arguments = parser.parse_args()
     cells = []
     for cell in arguments.cells:
