@@ -32,6 +32,7 @@ WIDTH, PANEL_HEIGHT, HEAD, FOOT = 10.2, 2.6, 0.4, 1.3  # inches
 SIZES = (10, 50, 100)  # MiB, in the key
 MIB = 2**20
 MOST = 100.5  # percent
+LEAST_SPAN = 4.0  # points of percent in a panel: less than that would make much of little
 
 
 def draw(summary: Summary, places: Sequence[Place], metric: str, title: str, path: Path) -> None:
@@ -48,7 +49,7 @@ def draw(summary: Summary, places: Sequence[Place], metric: str, title: str, pat
         _panel(panel, summary, place, metric)
     for panel in panels.flat[len(places) :]:
         panel.set_axis_off()
-    figure.suptitle(f"{title}, %", fontsize=13)
+    figure.suptitle(f"{title}, %", fontsize=13, y=1 - 0.1 / height, va="top")
     figure.tight_layout(rect=(0, FOOT / height, 1, 1))
     label = "one message in Rasa, median ms (log)"
     if any(group.beside_other_work for group in summary.groups()):
@@ -107,10 +108,16 @@ def _panel(panel: Axes, summary: Summary, place: Place, metric: str) -> None:
     panel.xaxis.set_major_formatter(ScalarFormatter())
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.margins(y=0.35)
-    low, high = panel.get_ylim()
-    panel.set_ylim(low, min(high, MOST))
+    panel.set_ylim(*_limits(*panel.get_ylim()))
     panel.set_title(f"{place[0]}, {PARTS[place[1]]}", fontsize=10)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.25)
     for side in ("top", "right"):
         panel.spines[side].set_visible(False)
+
+
+def _limits(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis in percent, of which at least `LEAST_SPAN` is shown."""
+    more = max(0.0, LEAST_SPAN - (high - low)) / 2
+    high = min(high + more, MOST)
+    return min(low - more, high - LEAST_SPAN), high
