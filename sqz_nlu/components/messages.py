@@ -30,13 +30,20 @@ _COMMAND = re.compile(r"/[^\s{]+\{.*\}\s*$", re.DOTALL)
 def to_examples(training_data: TrainingData) -> list[Example]:
     """The examples of the training data with a text of a user, also those of stories.
 
-    Commands such as ``/inform{"city": "Paris"}``, which stories may hold, are left out: Rasa reads those.
+    Commands that stories may hold, such as ``/inform{"city": "Paris"}`` and ``/greet``, are left out: Rasa
+    reads those.
     """
     return [
         Example(message.get(TEXT) or "", message.get(INTENT), tuple(_spans(message)))
         for message in training_data.nlu_examples
-        if not _COMMAND.match(message.get(TEXT) or "")
+        if not _is_command(message)
     ]
+
+
+def _is_command(message: Message) -> bool:
+    """Whether the text names its own intent, or any intent with entities, as Rasa's commands do."""
+    text = (message.get(TEXT) or "").strip()
+    return bool(_COMMAND.match(text)) or text == f"/{message.get(INTENT)}"
 
 
 def _spans(message: Message) -> list[EntitySpan]:
