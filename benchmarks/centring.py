@@ -24,7 +24,7 @@ os.environ.setdefault("USE_TF", "0")
 import numpy as np
 import torch
 from common import read_jsonl, write_result
-from encoder_figures import cosine
+from encoder_figures import cosine, one_by_one
 from tokenizers import Tokenizer
 
 from sqz_nlu.encoder.centring import move_offset
@@ -85,8 +85,8 @@ def embeddings(encoder: SqueezeBertEncoder, arithmetic: Arithmetic, texts: Seque
     model = TrainedModel(encoder.config, numpy_parameters(encoder), tokenizer, DecodingConfig(max_tokens=256))
     contents = {TOKENIZER: tokenizer.encode(), MODEL: model.lower(arithmetic)}
     manifest = {"hidden_size": encoder.config.hidden_size}
-    embed = Interpreter(Bundle(Path(), manifest, model.config_file(), contents)).embed
-    return np.concatenate([embed([text]) for text in texts])
+    interpreter = Interpreter(Bundle(Path(), manifest, model.config_file(), contents))
+    return one_by_one(interpreter.embed)(texts)
 
 
 @torch.no_grad()

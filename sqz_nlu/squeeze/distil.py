@@ -115,10 +115,11 @@ class Distillation:
         spread_peaks = self.options.quantization_aware > 0
         if self.options.student is not None:
             reorder(self.teacher, self.order, self.kept)
-            restore_offsets(self.student, self.teacher, self.kept, self._sample()[:_ORDER_BATCHES])
+            sample = self._sample()
+            restore_offsets(self.student, self.teacher, self.kept, sample[:_ORDER_BATCHES])
             if spread_peaks:
                 layers = range(len(self.kept))
-                fit_layers(copy.deepcopy(self.student), self.student, layers, self._sample(), spread_peaks)
+                fit_layers(copy.deepcopy(self.student), self.student, layers, sample, spread_peaks)
         elif self._has_teachers_shape():
             copy_teacher(self.teacher, self.student)  # nothing to make up for: the weights stay to the bit
         else:

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from tiny import tiny_config
 from tokenizers import Tokenizer
 from transformers import SqueezeBertConfig
 
@@ -47,13 +48,9 @@ def tokenizer() -> Tokenizer:
 def test_the_encoder_computes_what_it_did(groups: tuple[int, int, int], tokenizer: Tokenizer) -> None:
     attention, after, feed_forward = groups
     encoder = off_centre(
-        SqueezeBertConfig(
+        tiny_config(
             vocab_size=tokenizer.get_vocab_size(),
-            hidden_size=32,
-            embedding_size=32,
             num_hidden_layers=3,
-            num_attention_heads=4,
-            intermediate_size=64,
             q_groups=attention,
             k_groups=attention,
             v_groups=attention,
